@@ -1,0 +1,2 @@
+//! The `ironlb` binary.
+fn main() {}

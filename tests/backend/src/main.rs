@@ -1,0 +1,2 @@
+//! The back end.
+fn main() {}
