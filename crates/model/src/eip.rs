@@ -1,0 +1,141 @@
+//! An Eip: a pool of addresses and how they are announced.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::{Condition, EipName, InterfaceName, NamespaceName, Pool, ResourceVersion, ServiceId, WallTime};
+
+/// `spec.protocol`: how the addresses of an Eip are announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Announcement {
+    /// `bgp`, also when the field is empty.
+    #[default]
+    Bgp,
+    /// `layer2`.
+    Layer2,
+    /// `vip`: OpenELB's keepalived mode, served as Layer 2.
+    Vip,
+}
+
+impl fmt::Display for Announcement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bgp => "bgp",
+            Self::Layer2 => "layer2",
+            Self::Vip => "vip",
+        })
+    }
+}
+
+/// `spec.interface`: which network interface answers on a node.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum InterfaceChoice {
+    /// Empty: the interface whose subnet contains the vip.
+    #[default]
+    BySubnet,
+    /// The interface of that name.
+    Named(InterfaceName),
+    /// `can_reach:IP`: the interface of the node's route to that address.
+    CanReach(IpAddr),
+}
+
+/// Who may share an address; ports are disjoint in every case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Sharing {
+    /// Any Service (OpenELB's rule).
+    #[default]
+    Cluster,
+    /// Services of one namespace.
+    Namespace,
+    /// Nobody.
+    Never,
+}
+
+/// `status` of an Eip, as written now.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EipStatus {
+    /// `occupied`.
+    pub occupied: bool,
+    /// `usage`.
+    pub usage: u64,
+    /// `poolSize`; a larger pool shows the largest number the field can hold.
+    pub pool_size: i64,
+    /// `firstIP`.
+    pub first_ip: Option<String>,
+    /// `lastIP`.
+    pub last_ip: Option<String>,
+    /// `v4`.
+    pub v4: bool,
+    /// `ready`.
+    pub ready: bool,
+    /// `used`: address to holders, OpenELB's text `a/b;c/d` already taken apart.
+    pub used: BTreeMap<IpAddr, BTreeSet<ServiceId>>,
+    /// Entries of `used` that could not be read; they are removed by the next write.
+    pub has_unreadable_used: bool,
+    /// Conditions; OpenELB writes none, so an Eip without any was never ours.
+    pub conditions: Vec<Condition>,
+}
+
+/// An Eip, as far as ironlb looks at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Eip {
+    /// The name.
+    pub name: EipName,
+    /// The object's uid.
+    pub uid: String,
+    /// The version this was read at.
+    pub version: ResourceVersion,
+    /// When it was created.
+    pub created: WallTime,
+    /// `metadata.generation`, for `observedGeneration`.
+    pub generation: i64,
+    /// It has a deletion timestamp.
+    pub deleting: bool,
+    /// `spec.address` as written, for messages.
+    pub address_text: String,
+    /// The addresses of `address` without `exclude`; empty when the text could not be read.
+    pub pool: Pool,
+    /// Every address of `address`, `exclude` included: where an address lies is judged by this.
+    pub span: Pool,
+    /// `protocol`.
+    pub announcement: Announcement,
+    /// `interface`.
+    pub interface: InterfaceChoice,
+    /// `layer2.interfaces`.
+    pub interfaces: Vec<InterfaceName>,
+    /// `disable`.
+    pub disabled: bool,
+    /// `priority`; the smaller number wins.
+    pub priority: i64,
+    /// `namespaces`.
+    pub namespaces: BTreeSet<NamespaceName>,
+    /// `namespaceSelector`: plain equality of labels.
+    pub namespace_selector: BTreeMap<String, String>,
+    /// Annotation `eip.openelb.kubesphere.io/is-default-eip`.
+    pub is_default: bool,
+    /// `autoAssign`.
+    pub auto_assign: bool,
+    /// `avoidBuggyIPs`.
+    pub avoid_buggy_ips: bool,
+    /// `serviceSelector`: plain equality of labels; `None` when the field is absent.
+    pub service_selector: Option<BTreeMap<String, String>>,
+    /// `nodeSelector`: plain equality of labels; `None` when the field is absent.
+    pub node_selector: Option<BTreeMap<String, String>>,
+    /// `enforceSelectors`.
+    pub enforce_selectors: bool,
+    /// `sharing`.
+    pub sharing: Sharing,
+    /// OpenELB's finalizer is on it.
+    pub has_openelb_finalizer: bool,
+    /// `status` as written now.
+    pub status: EipStatus,
+}
+
+impl Eip {
+    /// Does the spec hold this address (an excluded one lies in it as well)?
+    #[must_use]
+    pub fn spans(&self, address: IpAddr) -> bool {
+        self.span.contains(address)
+    }
+}

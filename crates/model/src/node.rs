@@ -1,0 +1,45 @@
+//! Nodes and namespaces.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::{NamespaceName, NodeName};
+
+/// Why a node is being emptied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DrainCause {
+    /// Annotation `ironlb.io/drain`.
+    Annotation,
+    /// Taint `node.kubernetes.io/out-of-service`.
+    OutOfService,
+    /// Taint `ToBeDeletedByClusterAutoscaler`.
+    ToBeDeleted,
+}
+
+/// A node, as far as ironlb looks at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// The name.
+    pub name: NodeName,
+    /// Labels, for `nodeSelector`.
+    pub labels: BTreeMap<String, String>,
+    /// Its InternalIP addresses, in order.
+    pub addresses: Vec<IpAddr>,
+    /// Condition `Ready` is `True`.
+    pub ready: bool,
+    /// `spec.unschedulable`.
+    pub cordoned: bool,
+    /// Label `node.kubernetes.io/exclude-from-external-load-balancers` is present.
+    pub excluded: bool,
+    /// It is being emptied.
+    pub drain: Option<DrainCause>,
+}
+
+/// A namespace: its labels, for `namespaceSelector`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespace {
+    /// The name.
+    pub name: NamespaceName,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}

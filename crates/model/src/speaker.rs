@@ -1,0 +1,60 @@
+//! What a node's speaker sees and reports.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::{InterfaceName, MacAddr, NodeName, Prefix};
+
+/// A network interface of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// The name.
+    pub name: InterfaceName,
+    /// The kernel's index; a re-created interface has another.
+    pub index: u32,
+    /// The Ethernet address; absent for interfaces without one.
+    pub mac: Option<MacAddr>,
+    /// Administratively up and with carrier.
+    pub up: bool,
+    /// Its addresses with their prefix lengths (host bits kept).
+    pub prefixes: Vec<Prefix>,
+    /// The name of the bridge or bond it is a port of; such a port is never announced on.
+    pub controller: Option<InterfaceName>,
+    /// It is the loopback interface.
+    pub loopback: bool,
+}
+
+/// Every network interface of one node, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Interfaces {
+    /// By name.
+    pub by_name: BTreeMap<InterfaceName, Interface>,
+}
+
+/// A vip this node could announce and does not.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WithheldVip {
+    /// The address.
+    pub vip: IpAddr,
+    /// A reason from `announce`'s closed list.
+    pub reason: String,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// What a speaker last reported in its `Speaker` object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpeakerReport {
+    /// The node.
+    pub node: NodeName,
+    /// It has a snapshot and its sockets are open.
+    pub ready: bool,
+    /// The Ethernet addresses of its interfaces: a frame from one of them is a member's, not a stranger's.
+    pub macs: Vec<MacAddr>,
+    /// The vips it owns in Layer 2, with the interface they are answered on (a bounded list).
+    pub owned: BTreeMap<IpAddr, InterfaceName>,
+    /// How many vips it owns.
+    pub owned_count: u64,
+    /// The vips it withholds, with the reason (a bounded list).
+    pub withheld: Vec<WithheldVip>,
+}
