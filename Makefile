@@ -1,0 +1,111 @@
+# ironlb: what a person types. The work is in scripts/; this file says what belongs to what.
+#
+#   make demo     see it run: a real Kubernetes cluster on this machine, ironlb installed by Helm, a failover measured
+#   make test     see it proved
+#   make help     everything else
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ironlb
+
+# Where a target that this Makefile starts finds what the prerequisites have installed.
+export PATH := $(CACHE)/go/bin:$(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH):/usr/local/sbin:/usr/sbin:/sbin
+export CARGO_TERM_PROGRESS_WHEN ?= auto
+# `make demo KEEP=1` leaves the site up.
+export KEEP
+
+PART := scripts/part.sh
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- what everything stands on ---------------------------------------------------------------------------------------
+
+.PHONY: prerequisites prerequisites-build prerequisites-lab
+prerequisites: prerequisites-build prerequisites-lab ## install what is missing: Debian packages, Rust, Go; says nothing when all is there
+prerequisites-build:
+	@scripts/prerequisites.sh build
+prerequisites-lab:
+	@scripts/prerequisites.sh lab
+
+# --- check: nothing here needs root or a network -----------------------------------------------------------------------
+
+.PHONY: check fmt clippy purity tidy docs crds-diff chart
+check: prerequisites-build fmt clippy purity tidy docs crds-diff chart ## format, lints, arrows and purity, docs, generated files, chart
+
+fmt:
+	@$(PART) 'format' cargo fmt --all --check
+
+clippy:
+	@$(PART) 'clippy' cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
+
+purity:
+	@$(PART) 'arrows and purity' scripts/purity.py
+	@$(PART) 'arrows and purity: what must be refused' scripts/purity.py --fixtures tests/fixtures/purity
+
+tidy:
+	@$(PART) 'tidy' scripts/tidy.py
+
+docs:
+	@RUSTDOCFLAGS='-D warnings' $(PART) 'docs' cargo doc --quiet --workspace --no-deps --document-private-items --locked
+
+# The CRDs in crds/ are written by `make crds`; here they only have to be the same.
+crds-diff:
+	@$(PART) 'CRDs are as generated' scripts/crds.sh --check
+
+chart:
+	@$(PART) 'chart' scripts/chart.sh
+
+.PHONY: crds
+crds: prerequisites-build ## write crds/*.yaml from the types in crates/api
+	@scripts/crds.sh
+
+# --- test ---------------------------------------------------------------------------------------------------------------
+
+.PHONY: test test-unit test-e2e
+test: prerequisites test-unit test-e2e ## everything below the lab, then every scenario in the lab
+
+test-unit:
+	@$(PART) 'image writer' python3 scripts/test_oci_image.py
+	@$(PART) 'unit, property and doc tests' scripts/cargo-test.sh --workspace --exclude ironlb-e2e
+
+test-e2e: lab-bin lab-images
+	@$(PART) 'scenarios in the lab' scripts/with-lab.sh scripts/cargo-test.sh --package ironlb-e2e
+
+.PHONY: lab-bin lab-images
+lab-bin: prerequisites-lab ## build the lab's Kubernetes, containerd and Helm (once per version)
+	@$(PART) 'Kubernetes for the lab' tests/controlplane/build.sh
+
+lab-images: prerequisites-build ## the images the lab runs, quick to rebuild
+	@$(PART) 'images for the lab' scripts/images.sh lab image/lab ironlb backend pause
+
+.PHONY: soak
+soak: prerequisites lab-bin lab-images ## many runs and large numbers: hours
+	@PROPTEST_CASES=20000 $(PART) 'property tests, many cases' scripts/cargo-test.sh --profile lab --workspace --exclude ironlb-e2e
+	@IRONLB_SOAK=1 $(PART) 'scenarios in the lab, many runs' scripts/with-lab.sh scripts/cargo-test.sh --package ironlb-e2e
+
+# --- see it run -----------------------------------------------------------------------------------------------------------
+
+.PHONY: demo demo-down
+demo: prerequisites lab-bin lab-images ## a site on this machine, step by step; KEEP=1 leaves it up
+	@scripts/with-lab.sh cargo run --quiet --locked --package ironlb-e2e --bin demo
+
+demo-down: prerequisites-build ## take down a site that `make demo KEEP=1` left up
+	@scripts/with-lab.sh cargo run --quiet --locked --package ironlb-e2e --bin demo -- down
+
+# --- measure, ship ----------------------------------------------------------------------------------------------------------
+
+.PHONY: bench image deny
+bench: prerequisites ## the numbers that the project promises
+	@$(PART) 'benchmarks' scripts/bench.sh
+
+image: prerequisites-build ## image/ironlb.tar, the image that is shipped: one static binary
+	@$(PART) 'image' scripts/images.sh release image ironlb
+
+deny: prerequisites-build ## licences, bans and sources of every dependency
+	@$(PART) 'dependencies' scripts/deny.sh
