@@ -1,0 +1,271 @@
+//! What was on the wire: a packet capture for the length of a scenario, as a file for people and as values for assertions.
+//!
+//! The file is a pcap that tcpdump and Wireshark read. Beside it the capture keeps every ARP packet and one short note per
+//! frame, so that a test asks ("which MACs claimed this vip, and when?") instead of parsing.
+//!
+//! On a bridge the capture sees the frames between its ports as well, because it makes the interface promiscuous for its time.
+
+use std::fs::File;
+use std::io::{self, BufWriter};
+use std::net::Ipv4Addr;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use ironlb_model::MacAddr;
+
+use crate::arp_frame::ArpFrame;
+use crate::netns;
+use crate::packet_socket::{PacketSocket, Received};
+use crate::pcap;
+
+/// How much of each frame is kept: every header that can occur here and the first line of an HTTP answer, chosen.
+const SNAP: usize = 256;
+
+/// How long the capture may sleep before it looks for a question or the end.
+const TICK: Duration = Duration::from_millis(20);
+
+/// An ARP packet and when it passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CapturedArp {
+    /// The kernel's time stamp.
+    pub at: SystemTime,
+    /// The packet.
+    pub frame: ArpFrame,
+}
+
+/// One frame, whatever it carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CapturedFrame {
+    /// The kernel's time stamp.
+    pub at: SystemTime,
+    /// Where it came from.
+    pub source: MacAddr,
+    /// Where it was sent to.
+    pub destination: MacAddr,
+    /// What it carried, by IANA's number.
+    pub ether_type: u16,
+}
+
+/// How one MAC claimed an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// The first packet that did.
+    pub first: SystemTime,
+    /// The last one.
+    pub last: SystemTime,
+    /// How many there were.
+    pub count: usize,
+}
+
+/// What a capture has seen.
+#[derive(Debug, Clone)]
+pub struct Recording {
+    /// The pcap file.
+    pub file: PathBuf,
+    /// When the capture began: frames before it were not seen.
+    pub started: SystemTime,
+    /// Every ARP packet, in the order the kernel handed them over.
+    pub arp: Vec<CapturedArp>,
+    /// Every frame, likewise.
+    pub frames: Vec<CapturedFrame>,
+    /// Frames the kernel had to drop because the capture did not keep up. An assertion that something was *not* seen
+    /// means nothing unless this is 0.
+    pub lost: u32,
+}
+
+impl Recording {
+    /// Every MAC that told the LAN to be at `vip`, by a request (a gratuitous one or any other) or a reply.
+    #[must_use]
+    pub fn macs_claiming(&self, vip: Ipv4Addr) -> BTreeMap<MacAddr, Claim> {
+        self.macs_claiming_since(vip, self.started)
+    }
+
+    /// The same, from a moment on.
+    #[must_use]
+    pub fn macs_claiming_since(&self, vip: Ipv4Addr, since: SystemTime) -> BTreeMap<MacAddr, Claim> {
+        let mut claims = BTreeMap::new();
+        for seen in self.arp.iter().filter(|seen| seen.at >= since && seen.frame.claims(vip)) {
+            let claim = claims.entry(seen.frame.sender_mac).or_insert(Claim { first: seen.at, last: seen.at, count: 0 });
+            claim.last = seen.at;
+            claim.count += 1;
+        }
+        claims
+    }
+
+    /// The frames that one station sent after a moment: none, once its power is cut.
+    #[must_use]
+    pub fn frames_from(&self, mac: MacAddr, after: SystemTime) -> Vec<CapturedFrame> {
+        self.frames.iter().filter(|frame| frame.source == mac && frame.at > after).copied().collect()
+    }
+
+    fn note(&mut self, received: &Received, bytes: &[u8]) {
+        self.lost = received.lost;
+        let Some((destination, source, ether_type)) = ethernet_header(bytes) else { return };
+        self.frames.push(CapturedFrame { at: received.at, source, destination, ether_type });
+        if let Some(frame) = ArpFrame::parse(bytes) {
+            self.arp.push(CapturedArp { at: received.at, frame });
+        }
+    }
+}
+
+fn ethernet_header(bytes: &[u8]) -> Option<(MacAddr, MacAddr, u16)> {
+    let (destination, rest) = bytes.split_first_chunk::<6>()?;
+    let (source, rest) = rest.split_first_chunk::<6>()?;
+    let (ether_type, _) = rest.split_first_chunk::<2>()?;
+    Some((MacAddr(*destination), MacAddr(*source), u16::from_be_bytes(*ether_type)))
+}
+
+/// A capture that is running. Dropping it ends it; the file is complete then too.
+#[derive(Debug)]
+pub struct Capture {
+    recording: Arc<Mutex<Recording>>,
+    /// Each sender put in is dropped when everything that was on the wire by then has been noted.
+    questions: Option<Sender<Sender<()>>>,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Capture {
+    /// Begins to capture on an interface of a namespace. When this returns, the socket is open: nothing after it is missed.
+    ///
+    /// # Errors
+    /// The namespace, the interface or the file cannot be opened.
+    pub fn start(netns: &Path, interface: &str, file: &Path) -> io::Result<Self> {
+        let recording = Arc::new(Mutex::new(Recording {
+            file: file.to_owned(),
+            started: SystemTime::now(),
+            arp: Vec::new(),
+            frames: Vec::new(),
+            lost: 0,
+        }));
+        let (questions, asked) = channel();
+        let (opened, is_open) = channel();
+        let output = File::create(file)?;
+        let shared = Arc::clone(&recording);
+        let interface = interface.to_owned();
+        let thread = netns::spawn(netns, "capture", move || {
+            let socket = PacketSocket::open(&interface)?;
+            let promiscuous = Promiscuous::on(&interface)?;
+            locked(&shared).started = SystemTime::now();
+            drop(opened);
+            let outcome = run(&socket, output, &shared, &asked);
+            drop(promiscuous);
+            outcome
+        })?;
+        let mut capture = Self { recording, questions: Some(questions), thread: Some(thread) };
+        // Nothing is ever sent: the other end is dropped when the socket is open, or with a thread that failed.
+        let _: Result<(), _> = is_open.recv();
+        if capture.thread.as_ref().is_some_and(JoinHandle::is_finished) {
+            capture.end()?;
+        }
+        Ok(capture)
+    }
+
+    /// Looks at what has been captured by now, including the last frame on the wire before the call.
+    ///
+    /// # Errors
+    /// The capture has ended by itself; the error says why.
+    pub fn look<T>(&mut self, at: impl FnOnce(&Recording) -> T) -> io::Result<T> {
+        let (noted, is_noted) = channel();
+        let asked = self.questions.as_ref().is_some_and(|questions| questions.send(noted).is_ok());
+        if asked {
+            let _: Result<(), _> = is_noted.recv();
+        }
+        if !asked || self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.end()?;
+        }
+        Ok(at(&locked(&self.recording)))
+    }
+
+    /// Ends the capture and hands over all of it.
+    ///
+    /// # Errors
+    /// The capture could not go on, or the file could not be written to its end.
+    pub fn stop(mut self) -> io::Result<Recording> {
+        self.end()?;
+        Ok(locked(&self.recording).clone())
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.questions = None;
+        match self.thread.take() {
+            Some(thread) => netns::joined(thread),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        // A test that fails drops its captures; the test's own failure is what matters then.
+        let _ = self.end();
+    }
+}
+
+/// The recording is only ever added to, so a panic elsewhere leaves it whole.
+fn locked(recording: &Mutex<Recording>) -> MutexGuard<'_, Recording> {
+    recording.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Notes frames until the questions end. A question is answered when the socket has been found empty after it was asked.
+fn run(
+    socket: &PacketSocket,
+    output: File,
+    recording: &Mutex<Recording>,
+    asked: &Receiver<Sender<()>>,
+) -> io::Result<()> {
+    let mut file = pcap::Writer::new(BufWriter::new(output), SNAP)?;
+    let mut open = true;
+    while open {
+        let question = match asked.try_recv() {
+            Ok(question) => Some(question),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => {
+                open = false;
+                None
+            }
+        };
+        let mut buffer = [0; SNAP];
+        while let Some(received) = socket.receive(&mut buffer)? {
+            let bytes = buffer.get(..received.length).unwrap_or_default();
+            file.write(received.at, bytes, received.original_length)?;
+            locked(recording).note(&received, bytes);
+        }
+        // A reader who looks now finds a whole file, and so does one after a crash.
+        file.flush()?;
+        if open && question.is_none() {
+            socket.wait(TICK)?;
+        }
+    }
+    Ok(())
+}
+
+/// An interface that takes every frame, for as long as this value lives.
+struct Promiscuous<'a>(&'a str);
+
+impl<'a> Promiscuous<'a> {
+    fn on(interface: &'a str) -> io::Result<Self> {
+        set_promiscuous(interface, "on")?;
+        Ok(Self(interface))
+    }
+}
+
+impl Drop for Promiscuous<'_> {
+    fn drop(&mut self) {
+        // The interface may have gone with its node.
+        let _ = set_promiscuous(self.0, "off");
+    }
+}
+
+/// A child of this thread is in this thread's namespace.
+fn set_promiscuous(interface: &str, state: &str) -> io::Result<()> {
+    let done = Command::new("ip").args(["link", "set", "dev", interface, "promisc", state]).output()?;
+    if done.status.success() {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("ip link set {interface} promisc {state}: {}", String::from_utf8_lossy(&done.stderr).trim())))
+}
