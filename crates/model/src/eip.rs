@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::{Condition, EipName, InterfaceName, NamespaceName, Pool, ResourceVersion, ServiceId, WallTime};
+use crate::{Condition, EipName, InterfaceName, NamespaceName, Pool, ResourceVersion, Selector, ServiceId, WallTime};
 
 /// `spec.protocol`: how the addresses of an Eip are announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -118,10 +118,10 @@ pub struct Eip {
     pub auto_assign: bool,
     /// `avoidBuggyIPs`.
     pub avoid_buggy_ips: bool,
-    /// `serviceSelector`: plain equality of labels; `None` when the field is absent.
-    pub service_selector: Option<BTreeMap<String, String>>,
-    /// `nodeSelector`: plain equality of labels; `None` when the field is absent.
-    pub node_selector: Option<BTreeMap<String, String>>,
+    /// `serviceSelector`; `None` when the field is absent.
+    pub service_selector: Option<Selector>,
+    /// `nodeSelector`; `None` when the field is absent.
+    pub node_selector: Option<Selector>,
     /// `enforceSelectors`.
     pub enforce_selectors: bool,
     /// `sharing`.

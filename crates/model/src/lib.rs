@@ -16,12 +16,14 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod bgp;
 mod eip;
 mod endpoints;
 mod issue;
 mod mac;
 mod names;
 mod node;
+mod selector;
 mod service;
 mod settings;
 mod snapshot;
@@ -29,12 +31,14 @@ mod speaker;
 mod time;
 
 pub use address::{AddressRange, IpFamily, Pool, PoolSize, Prefix};
+pub use bgp::{BgpConf, BgpPeer};
 pub use eip::{Announcement, Eip, EipStatus, InterfaceChoice, Sharing};
 pub use endpoints::{Endpoint, Endpoints};
 pub use issue::{Issue, IssueReason, ObjectRef};
 pub use mac::MacAddr;
 pub use names::{EipName, InterfaceName, NamespaceName, NodeName, ServiceId};
 pub use node::{DrainCause, Namespace, Node};
+pub use selector::{Operator, Requirement, Selector};
 pub use service::{
     Condition, ConditionStatus, FamilyPolicy, IngressAddress, OptIn, Port, Service, TrafficPolicy, Transport,
 };
