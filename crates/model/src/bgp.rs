@@ -1,6 +1,8 @@
 //! The objects that configure BGP, as far as every role looks at them: who they are and what they were told.
 
-use crate::{Condition, ResourceVersion};
+use std::collections::BTreeMap;
+
+use crate::{Condition, ResourceVersion, WallTime};
 
 /// A BgpConf; only the one named `default` is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct BgpConf {
     pub generation: i64,
     /// Conditions as written now.
     pub conditions: Vec<Condition>,
+    /// When each of them last changed its status, by type: a write replaces the whole list, so it carries these along.
+    pub condition_times: BTreeMap<String, WallTime>,
 }
 
 /// A BgpPeer.
@@ -30,4 +34,6 @@ pub struct BgpPeer {
     pub generation: i64,
     /// Conditions as written now.
     pub conditions: Vec<Condition>,
+    /// When each of them last changed its status, by type: a write replaces the whole list, so it carries these along.
+    pub condition_times: BTreeMap<String, WallTime>,
 }

@@ -75,6 +75,8 @@ pub struct EipStatus {
     pub has_unreadable_used: bool,
     /// Conditions; OpenELB writes none, so an Eip without any was never ours.
     pub conditions: Vec<Condition>,
+    /// When each of them last changed its status, by type: a write replaces the whole list, so it carries these along.
+    pub condition_times: BTreeMap<String, WallTime>,
 }
 
 /// An Eip, as far as ironlb looks at it.
