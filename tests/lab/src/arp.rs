@@ -6,13 +6,12 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::Ipv4Addr;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ironlb_model::MacAddr;
 
 use crate::arp_frame::{ArpFrame, ArpOperation};
-use crate::netns;
+use crate::netns::Netns;
 use crate::packet_socket::PacketSocket;
 
 /// How to ask.
@@ -85,16 +84,15 @@ impl ArpAnswers {
     }
 }
 
-/// Asks for `ip` from an interface of a namespace and returns when the last window is over.
+/// Asks for `ip` from an interface of a namespace and returns when the last window is over; blocks until then.
 ///
 /// The requests carry the interface's own MAC and its first IPv4 address, so they teach the hearers where the asker is, as
 /// any client's do, and replies update the asking kernel's own neighbour table if it holds the address.
 ///
 /// # Errors
 /// The namespace cannot be entered, there is no such interface, or it is down.
-pub fn ask(netns: &Path, interface: &str, ip: Ipv4Addr, asking: Asking) -> io::Result<ArpAnswers> {
-    let interface = interface.to_owned();
-    netns::joined(netns::spawn(netns, "arp-ask", move || ask_here(&interface, ip, asking))?)
+pub fn ask(netns: &Netns, interface: &str, ip: Ipv4Addr, asking: Asking) -> io::Result<ArpAnswers> {
+    netns.run(|| ask_here(interface, ip, asking))?
 }
 
 fn ask_here(interface: &str, ip: Ipv4Addr, asking: Asking) -> io::Result<ArpAnswers> {

@@ -54,16 +54,16 @@ impl ArpFrame {
             return None;
         }
         Some(Self {
-            ethernet_source: mac(ethernet.get_source()),
-            ethernet_destination: mac(ethernet.get_destination()),
+            ethernet_source: MacAddr(ethernet.get_source().octets()),
+            ethernet_destination: MacAddr(ethernet.get_destination().octets()),
             operation: match arp.get_operation() {
                 ArpOperations::Request => ArpOperation::Request,
                 ArpOperations::Reply => ArpOperation::Reply,
                 Opcode(number) => ArpOperation::Other(number),
             },
-            sender_mac: mac(arp.get_sender_hw_addr()),
+            sender_mac: MacAddr(arp.get_sender_hw_addr().octets()),
             sender_ip: arp.get_sender_proto_addr(),
-            target_mac: mac(arp.get_target_hw_addr()),
+            target_mac: MacAddr(arp.get_target_hw_addr().octets()),
             target_ip: arp.get_target_proto_addr(),
         })
     }
@@ -91,7 +91,7 @@ impl ArpFrame {
 
     /// The frame's bytes, padded to Ethernet's least length of 60 without the checksum.
     #[must_use]
-    pub fn to_bytes(&self) -> [u8; 60] {
+    pub fn to_bytes(self) -> [u8; 60] {
         let mut bytes = [0; 60];
         if let Some(mut ethernet) = MutableEthernetPacket::new(&mut bytes) {
             ethernet.set_source(self.ethernet_source.0.into());
@@ -117,10 +117,6 @@ impl ArpFrame {
     }
 }
 
-fn mac(address: pnet_packet::util::MacAddr) -> MacAddr {
-    MacAddr(address.octets())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,8 +136,19 @@ mod tests {
         let mut reply = ArpFrame::request(ASKER, VIP, VIP);
         reply.operation = ArpOperation::Reply;
         let expected = [
-            &[0xff; 6][..], &ASKER.0, &[8, 6], &[0, 1], &[8, 0], &[6], &[4], &[0, 2], &ASKER.0, &VIP.octets(), &[0; 6],
-            &VIP.octets(), &[0; 18],
+            &[0xff; 6][..],
+            &ASKER.0,
+            &[8, 6],
+            &[0, 1],
+            &[8, 0],
+            &[6],
+            &[4],
+            &[0, 2],
+            &ASKER.0,
+            &VIP.octets(),
+            &[0; 6],
+            &VIP.octets(),
+            &[0; 18],
         ]
         .concat();
         assert_eq!(reply.to_bytes().to_vec(), expected);

@@ -5,21 +5,22 @@
 //!
 //! On a bridge the capture sees the frames between its ports as well, because it makes the interface promiscuous for its time.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::net::Ipv4Addr;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use ironlb_model::MacAddr;
 
-use crate::arp_frame::ArpFrame;
-use crate::netns;
+pub use crate::arp_frame::{ArpFrame, ArpOperation};
+use crate::instrument;
+use crate::netns::Netns;
 use crate::packet_socket::{PacketSocket, Received};
 use crate::pcap;
 
@@ -90,7 +91,8 @@ impl Recording {
     pub fn macs_claiming_since(&self, vip: Ipv4Addr, since: SystemTime) -> BTreeMap<MacAddr, Claim> {
         let mut claims = BTreeMap::new();
         for seen in self.arp.iter().filter(|seen| seen.at >= since && seen.frame.claims(vip)) {
-            let claim = claims.entry(seen.frame.sender_mac).or_insert(Claim { first: seen.at, last: seen.at, count: 0 });
+            let claim =
+                claims.entry(seen.frame.sender_mac).or_insert(Claim { first: seen.at, last: seen.at, count: 0 });
             claim.last = seen.at;
             claim.count += 1;
         }
@@ -124,9 +126,9 @@ fn ethernet_header(bytes: &[u8]) -> Option<(MacAddr, MacAddr, u16)> {
 #[derive(Debug)]
 pub struct Capture {
     recording: Arc<Mutex<Recording>>,
-    /// Each sender put in is dropped when everything that was on the wire by then has been noted.
+    /// Each sender put in is answered when everything that was on the wire by then has been noted.
     questions: Option<Sender<Sender<()>>>,
-    thread: Option<JoinHandle<io::Result<()>>>,
+    thread: Option<JoinHandle<io::Result<io::Result<()>>>>,
 }
 
 impl Capture {
@@ -134,7 +136,7 @@ impl Capture {
     ///
     /// # Errors
     /// The namespace, the interface or the file cannot be opened.
-    pub fn start(netns: &Path, interface: &str, file: &Path) -> io::Result<Self> {
+    pub fn start(netns: &Netns, interface: &str, file: &Path) -> io::Result<Self> {
         let recording = Arc::new(Mutex::new(Recording {
             file: file.to_owned(),
             started: SystemTime::now(),
@@ -147,19 +149,18 @@ impl Capture {
         let output = File::create(file)?;
         let shared = Arc::clone(&recording);
         let interface = interface.to_owned();
-        let thread = netns::spawn(netns, "capture", move || {
+        let thread = netns.spawn(move || {
             let socket = PacketSocket::open(&interface)?;
             let promiscuous = Promiscuous::on(&interface)?;
             locked(&shared).started = SystemTime::now();
-            drop(opened);
+            // The other end waits for this; it is there.
+            let _ = opened.send(());
             let outcome = run(&socket, output, &shared, &asked);
             drop(promiscuous);
             outcome
         })?;
         let mut capture = Self { recording, questions: Some(questions), thread: Some(thread) };
-        // Nothing is ever sent: the other end is dropped when the socket is open, or with a thread that failed.
-        let _: Result<(), _> = is_open.recv();
-        if capture.thread.as_ref().is_some_and(JoinHandle::is_finished) {
+        if is_open.recv().is_err() {
             capture.end()?;
         }
         Ok(capture)
@@ -172,10 +173,7 @@ impl Capture {
     pub fn look<T>(&mut self, at: impl FnOnce(&Recording) -> T) -> io::Result<T> {
         let (noted, is_noted) = channel();
         let asked = self.questions.as_ref().is_some_and(|questions| questions.send(noted).is_ok());
-        if asked {
-            let _: Result<(), _> = is_noted.recv();
-        }
-        if !asked || self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+        if !asked || is_noted.recv().is_err() {
             self.end()?;
         }
         Ok(at(&locked(&self.recording)))
@@ -193,7 +191,7 @@ impl Capture {
     fn end(&mut self) -> io::Result<()> {
         self.questions = None;
         match self.thread.take() {
-            Some(thread) => netns::joined(thread),
+            Some(thread) => instrument::ended(thread),
             None => Ok(()),
         }
     }
@@ -237,8 +235,11 @@ fn run(
         }
         // A reader who looks now finds a whole file, and so does one after a crash.
         file.flush()?;
-        if open && question.is_none() {
-            socket.wait(TICK)?;
+        match question {
+            // Whoever asked has gone, if this fails.
+            Some(question) => drop(question.send(())),
+            None if open => socket.wait(TICK)?,
+            None => {}
         }
     }
     Ok(())
@@ -267,5 +268,8 @@ fn set_promiscuous(interface: &str, state: &str) -> io::Result<()> {
     if done.status.success() {
         return Ok(());
     }
-    Err(io::Error::other(format!("ip link set {interface} promisc {state}: {}", String::from_utf8_lossy(&done.stderr).trim())))
+    Err(io::Error::other(format!(
+        "ip link set {interface} promisc {state}: {}",
+        String::from_utf8_lossy(&done.stderr).trim()
+    )))
 }

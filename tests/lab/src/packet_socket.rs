@@ -71,18 +71,14 @@ impl PacketSocket {
         loop {
             let mut parts = [IoSliceMut::new(&mut *buffer)];
             // MSG_TRUNC makes the kernel return the real length of a frame that is longer than the buffer.
-            let message = match recvmsg::<LinkAddr>(
-                self.fd.as_raw_fd(),
-                &mut parts,
-                Some(&mut control),
-                MsgFlags::MSG_TRUNC,
-            ) {
-                Ok(message) => message,
-                Err(Errno::EAGAIN) => return Ok(None),
-                // The link went down: said once, and the socket works again when the link is back.
-                Err(Errno::EINTR | Errno::ENETDOWN) => continue,
-                Err(errno) => return Err(errno.into()),
-            };
+            let message =
+                match recvmsg::<LinkAddr>(self.fd.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::MSG_TRUNC) {
+                    Ok(message) => message,
+                    Err(Errno::EAGAIN) => return Ok(None),
+                    // The link went down: said once, and the socket works again when the link is back.
+                    Err(Errno::EINTR | Errno::ENETDOWN) => continue,
+                    Err(errno) => return Err(errno.into()),
+                };
             // Between its creation and its binding the socket hears every interface.
             if message.address.is_some_and(|from| from.ifindex() != self.index) {
                 continue;
