@@ -17,6 +17,8 @@ pub enum ObjectRef {
     BgpPeer(String),
     /// A Node.
     Node(NodeName),
+    /// A Speaker, by its node.
+    Speaker(NodeName),
 }
 
 impl fmt::Display for ObjectRef {
@@ -27,6 +29,7 @@ impl fmt::Display for ObjectRef {
             Self::BgpConf(name) => write!(f, "BgpConf {name}"),
             Self::BgpPeer(name) => write!(f, "BgpPeer {name}"),
             Self::Node(name) => write!(f, "Node {name}"),
+            Self::Speaker(name) => write!(f, "Speaker {name}"),
         }
     }
 }

@@ -1,0 +1,187 @@
+//! An Eip: the pool it describes and what its status says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ironlb_api::names::{annotation, finalizer};
+use ironlb_api::{self as api, Protocol};
+use ironlb_model::{
+    AddressRange, Announcement, Eip, EipName, EipStatus, InterfaceChoice, Issue, IssueReason, ObjectRef, Pool,
+    Selector, ServiceId, Sharing,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use crate::quote::quoted;
+use crate::service::parse_stored;
+use crate::{address, interface, metadata, selector};
+
+/// Reads an Eip and whatever is wrong with it.
+#[must_use]
+pub fn eip(object: &api::Eip) -> (Eip, Vec<Issue>) {
+    let (meta, spec) = (&object.metadata, &object.spec);
+    let name = EipName(meta.name.clone().unwrap_or_default());
+    let mut faults = Faults { object: ObjectRef::Eip(name.clone()), issues: Vec::new() };
+
+    let (include, bad) = address::parse_list(&spec.address);
+    bad.iter().for_each(|fault| faults.add("spec.address", fault.to_string()));
+    let (pool, span) = pools(&include, spec.exclude.as_deref().unwrap_or_default(), &mut faults);
+    let layer2 = spec.layer2.as_ref();
+
+    let read = Eip {
+        uid: meta.uid.clone().unwrap_or_default(),
+        version: metadata::version(meta),
+        created: metadata::created(meta),
+        generation: meta.generation.unwrap_or(0),
+        deleting: meta.deletion_timestamp.is_some(),
+        address_text: spec.address.clone(),
+        pool,
+        span,
+        announcement: match spec.protocol {
+            None | Some(Protocol::Bgp) => Announcement::Bgp,
+            Some(Protocol::Layer2) => Announcement::Layer2,
+            Some(Protocol::Vip) => Announcement::Vip,
+        },
+        interface: interface_choice(spec.interface.as_deref().unwrap_or_default(), &mut faults),
+        interfaces: interface_names(layer2.and_then(|l| l.interfaces.as_deref()).unwrap_or_default(), &mut faults),
+        disabled: spec.disable.unwrap_or(false),
+        priority: spec.priority.unwrap_or(0),
+        namespaces: spec.namespaces.iter().flatten().map(|namespace| namespace.as_str().into()).collect(),
+        namespace_selector: spec.namespace_selector.clone().unwrap_or_default(),
+        is_default: is_default(metadata::annotation(meta, annotation::DEFAULT_EIP), &mut faults),
+        auto_assign: spec.auto_assign.unwrap_or(true),
+        avoid_buggy_ips: spec.avoid_buggy_ips.unwrap_or(false),
+        service_selector: label_selector(spec.service_selector.as_ref(), "spec.serviceSelector", &mut faults),
+        node_selector: label_selector(spec.node_selector.as_ref(), "spec.nodeSelector", &mut faults),
+        enforce_selectors: spec.enforce_selectors.unwrap_or(false),
+        sharing: sharing(spec.sharing.as_deref(), &mut faults),
+        has_openelb_finalizer: metadata::has_finalizer(meta, finalizer::EIP),
+        status: status(object.status.as_ref()),
+        name,
+    };
+    (read, faults.issues)
+}
+
+/// The faults found in one Eip.
+struct Faults {
+    object: ObjectRef,
+    issues: Vec<Issue>,
+}
+
+impl Faults {
+    fn add(&mut self, field: &str, message: String) {
+        let (object, field) = (self.object.clone(), field.to_owned());
+        self.issues.push(Issue { object, field, reason: IssueReason::InvalidField, message });
+    }
+}
+
+/// What may be given out, and everything the Eip spans. An exclusion that cannot be read stops the giving out: somebody wrote
+/// down that there is an address in there that must not be used.
+fn pools(include: &[AddressRange], exclude: &[String], faults: &mut Faults) -> (Pool, Pool) {
+    let span = Pool::new(include, &[]);
+    let mut cut = Vec::new();
+    let mut unreadable = false;
+    for (index, text) in exclude.iter().enumerate() {
+        let (ranges, bad) = address::parse_list(text);
+        cut.extend(ranges);
+        unreadable |= !bad.is_empty();
+        for fault in bad {
+            let field = format!("spec.exclude[{index}]");
+            faults.add(&field, format!("{fault}; until this is mended the Eip gives out no address"));
+        }
+    }
+    let pool = if unreadable { Pool::default() } else { Pool::new(include, &cut) };
+    (pool, span)
+}
+
+/// What cannot be read stays as a name that no node has, so that nothing is announced where the user did not mean it.
+fn interface_choice(text: &str, faults: &mut Faults) -> InterfaceChoice {
+    interface::parse_choice(text).unwrap_or_else(|fault| {
+        faults.add("spec.interface", fault.to_string());
+        InterfaceChoice::Named(text.into())
+    })
+}
+
+fn interface_names(texts: &[String], faults: &mut Faults) -> Vec<ironlb_model::InterfaceName> {
+    let mut names = Vec::with_capacity(texts.len());
+    for (index, text) in texts.iter().enumerate() {
+        names.push(interface::parse_name(text.trim()).unwrap_or_else(|fault| {
+            faults.add(&format!("spec.layer2.interfaces[{index}]"), fault.to_string());
+            text.as_str().into()
+        }));
+    }
+    names
+}
+
+/// Exactly `true`, as OpenELB's allocator has it; its admission took other cases for the same, so they are told.
+fn is_default(text: Option<&str>, faults: &mut Faults) -> bool {
+    match text {
+        Some("true") => true,
+        None | Some("" | "false") => false,
+        Some(other) => {
+            let field = metadata::annotation_path(annotation::DEFAULT_EIP);
+            faults.add(&field, format!("{} does not make this the default Eip: write true or false", quoted(other)));
+            false
+        }
+    }
+}
+
+fn label_selector(given: Option<&LabelSelector>, field: &str, faults: &mut Faults) -> Option<Selector> {
+    given.map(|given| {
+        selector::read(given).unwrap_or_else(|said| {
+            faults.add(field, format!("{said}; until this is mended the selector holds for nothing"));
+            Selector::never()
+        })
+    })
+}
+
+/// An unknown word shares with nobody: an address shared against the user's will cannot be taken back.
+fn sharing(text: Option<&str>, faults: &mut Faults) -> Sharing {
+    match text {
+        None | Some("" | "Cluster") => Sharing::Cluster,
+        Some("Namespace") => Sharing::Namespace,
+        Some("Never") => Sharing::Never,
+        Some(other) => {
+            faults.add(
+                "spec.sharing",
+                format!("{} is taken for Never: write Cluster, Namespace or Never", quoted(other)),
+            );
+            Sharing::Never
+        }
+    }
+}
+
+fn status(given: Option<&api::EipStatus>) -> EipStatus {
+    let Some(given) = given else { return EipStatus::default() };
+    let mut used: BTreeMap<IpAddr, BTreeSet<ServiceId>> = BTreeMap::new();
+    let mut has_unreadable_used = false;
+    for (address, holders) in given.used.iter().flatten() {
+        let Some(address) = parse_stored(address) else {
+            has_unreadable_used = true;
+            continue;
+        };
+        for holder in holders.split(';').map(str::trim).filter(|holder| !holder.is_empty()) {
+            match ServiceId::parse(holder) {
+                Some(id) => {
+                    used.entry(address).or_default().insert(id);
+                }
+                None => has_unreadable_used = true,
+            }
+        }
+    }
+    EipStatus {
+        occupied: given.occupied.unwrap_or(false),
+        usage: given.usage.and_then(|usage| u64::try_from(usage).ok()).unwrap_or(0),
+        pool_size: given.pool_size.unwrap_or(0),
+        first_ip: given.first_ip.clone(),
+        last_ip: given.last_ip.clone(),
+        v4: given.v4.unwrap_or(false),
+        ready: given.ready.unwrap_or(false),
+        used,
+        has_unreadable_used,
+        conditions: metadata::conditions(given.conditions.as_deref(), |_| true),
+        condition_times: metadata::condition_times(given.conditions.as_deref()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! A Speaker: what one node's speaker reports.
+
+use ironlb_api as api;
+use ironlb_model::{InterfaceName, Issue, IssueReason, NodeName, ObjectRef, SpeakerReport, WithheldVip};
+
+use crate::service::parse_stored;
+
+/// Reads a Speaker. Only speakers write these, so what cannot be read is another version's or a person's doing: it is left out
+/// and told.
+#[must_use]
+pub fn speaker(object: &api::Speaker) -> (SpeakerReport, Vec<Issue>) {
+    let node = NodeName(object.metadata.name.clone().unwrap_or_default());
+    let default_status = api::SpeakerStatus::default();
+    let status = object.status.as_ref().unwrap_or(&default_status);
+    let mut issues = Vec::new();
+    let mut unreadable = |field: &str, text: &str| {
+        issues.push(Issue {
+            object: ObjectRef::Speaker(node.clone()),
+            field: field.to_owned(),
+            reason: IssueReason::InvalidField,
+            message: format!("{} cannot be read and is left out", crate::quote::quoted(text)),
+        });
+    };
+
+    let mut macs = Vec::new();
+    for text in status.interfaces.iter().flatten().filter_map(|interface| interface.mac.as_deref()) {
+        match text.parse() {
+            Ok(mac) => macs.push(mac),
+            Err(_) => unreadable("status.interfaces", text),
+        }
+    }
+    let layer2 = status.layer2.as_ref();
+    let mut owned = std::collections::BTreeMap::new();
+    for entry in layer2.and_then(|l| l.owned.as_deref()).unwrap_or_default() {
+        match parse_stored(&entry.vip) {
+            Some(vip) => {
+                owned.insert(vip, InterfaceName(entry.interface.clone().unwrap_or_default()));
+            }
+            None => unreadable("status.layer2.owned", &entry.vip),
+        }
+    }
+    let mut withheld = Vec::new();
+    for entry in status.withheld.iter().flatten() {
+        match parse_stored(&entry.vip) {
+            Some(vip) => withheld.push(WithheldVip {
+                vip,
+                reason: entry.reason.clone().unwrap_or_default(),
+                message: entry.message.clone().unwrap_or_default(),
+            }),
+            None => unreadable("status.withheld", &entry.vip),
+        }
+    }
+    withheld.sort_unstable();
+
+    let listed = u64::try_from(owned.len()).unwrap_or(u64::MAX);
+    let owned_count = layer2.and_then(|l| l.owned_count).and_then(|count| u64::try_from(count).ok()).unwrap_or(listed);
+    let read = SpeakerReport { node, ready: status.ready.unwrap_or(false), macs, owned, owned_count, withheld };
+    (read, issues)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_report_is_read_and_what_is_not_a_report_is_left_out() {
+        let object = serde_json::from_value(json!({
+            "apiVersion": "ironlb.io/v1alpha1", "kind": "Speaker", "metadata": {"name": "n1"},
+            "status": {
+                "ready": true,
+                "interfaces": [{"name": "eth0", "mac": "02:00:00:00:00:01"}, {"name": "tun0"}, {"name": "x", "mac": "nonsense"}],
+                "layer2": {"ownedCount": 7, "owned": [{"vip": "192.0.2.7", "interface": "eth0"}, {"vip": "?"}]},
+                "withheld": [{"vip": "192.0.2.9", "reason": "NoInterface", "message": "m"}, {"vip": "192.0.2.8"}],
+            },
+        })).unwrap();
+        let (read, issues) = speaker(&object);
+        assert_eq!(read.node, "n1".into());
+        assert!(read.ready);
+        assert_eq!(read.macs.iter().map(ToString::to_string).collect::<Vec<_>>(), ["02:00:00:00:00:01"]);
+        assert_eq!(read.owned_count, 7);
+        assert_eq!(read.owned, [("192.0.2.7".parse().unwrap(), "eth0".into())].into());
+        assert_eq!(read.withheld.iter().map(|w| w.vip.to_string()).collect::<Vec<_>>(), ["192.0.2.8", "192.0.2.9"]);
+        assert_eq!(
+            issues.iter().map(|i| i.field.as_str()).collect::<Vec<_>>(),
+            ["status.interfaces", "status.layer2.owned"]
+        );
+        assert_eq!(issues[0].object.to_string(), "Speaker n1");
+    }
+
+    #[test]
+    fn a_speaker_that_has_reported_nothing_is_not_ready() {
+        let object = serde_json::from_value(json!({"metadata": {"name": "n1"}})).unwrap();
+        let (read, issues) = speaker(&object);
+        assert!(!read.ready && read.owned.is_empty() && read.owned_count == 0 && issues.is_empty());
+    }
+}
