@@ -36,14 +36,20 @@ impl Endpoints {
         self.any_ready() || self.endpoints.iter().any(|e| e.serving && e.terminating)
     }
 
+    /// The nodes that can take a connection for a Service with policy Local, repeated for each endpoint that lets them. Terminating
+    /// endpoints count only when nothing ready is left anywhere.
+    pub fn usable_nodes(&self) -> impl Iterator<Item = &NodeName> {
+        let any_ready = self.any_ready();
+        self.endpoints
+            .iter()
+            .filter(move |e| e.ready || (!any_ready && e.serving && e.terminating))
+            .filter_map(|e| e.node.as_ref())
+    }
+
     /// Can this node take a connection for a Service with policy Local? Terminating endpoints count only when nothing ready
     /// is left anywhere.
     #[must_use]
     pub fn usable_on(&self, node: &NodeName) -> bool {
-        let any_ready = self.any_ready();
-        self.endpoints
-            .iter()
-            .filter(|e| e.node.as_ref() == Some(node))
-            .any(|e| e.ready || (!any_ready && e.serving && e.terminating))
+        self.usable_nodes().any(|usable| usable == node)
     }
 }

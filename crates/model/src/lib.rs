@@ -23,6 +23,7 @@ mod issue;
 mod mac;
 mod names;
 mod node;
+mod rendezvous;
 mod selector;
 mod service;
 mod settings;
@@ -38,11 +39,12 @@ pub use issue::{Issue, IssueReason, ObjectRef};
 pub use mac::MacAddr;
 pub use names::{EipName, InterfaceName, NamespaceName, NodeName, ServiceId};
 pub use node::{DrainCause, Namespace, Node};
+pub use rendezvous::{NodeKey, VipKey, compare_preference};
 pub use selector::{Operator, Requirement, Selector};
 pub use service::{
     Condition, ConditionStatus, FamilyPolicy, IngressAddress, OptIn, Port, Service, TrafficPolicy, Transport,
 };
 pub use settings::{ServiceSelection, Settings};
 pub use snapshot::Snapshot;
-pub use speaker::{Interface, Interfaces, SpeakerReport, WithheldVip};
+pub use speaker::{Interface, Interfaces, ReportedInterface, SpeakerReport, WithheldVip};
 pub use time::{ResourceVersion, Timestamp, WallTime};

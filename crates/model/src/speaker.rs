@@ -42,6 +42,17 @@ pub struct WithheldVip {
     pub message: String,
 }
 
+/// A network interface that a speaker reports as one it could answer on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReportedInterface {
+    /// The name.
+    pub name: InterfaceName,
+    /// Administratively up and with carrier.
+    pub up: bool,
+    /// Its addresses with their prefix lengths.
+    pub prefixes: Vec<Prefix>,
+}
+
 /// What a speaker last reported in its `Speaker` object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpeakerReport {
@@ -51,6 +62,8 @@ pub struct SpeakerReport {
     pub ready: bool,
     /// The Ethernet addresses of its interfaces: a frame from one of them is a member's, not a stranger's.
     pub macs: Vec<MacAddr>,
+    /// The interfaces it could answer on: other speakers look here to see which nodes are on a vip's subnet.
+    pub interfaces: Vec<ReportedInterface>,
     /// The vips it owns in Layer 2, with the interface they are answered on (a bounded list).
     pub owned: BTreeMap<IpAddr, InterfaceName>,
     /// How many vips it owns.

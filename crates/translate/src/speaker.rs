@@ -1,7 +1,9 @@
 //! A Speaker: what one node's speaker reports.
 
 use ironlb_api as api;
-use ironlb_model::{InterfaceName, Issue, IssueReason, NodeName, ObjectRef, SpeakerReport, WithheldVip};
+use ironlb_model::{
+    InterfaceName, Issue, IssueReason, NodeName, ObjectRef, ReportedInterface, SpeakerReport, WithheldVip,
+};
 
 use crate::service::parse_stored;
 
@@ -29,6 +31,18 @@ pub fn speaker(object: &api::Speaker) -> (SpeakerReport, Vec<Issue>) {
             Err(_) => unreadable("status.interfaces", text),
         }
     }
+    let mut interfaces = Vec::new();
+    for interface in status.interfaces.iter().flatten() {
+        let mut prefixes = Vec::new();
+        for text in interface.prefixes.iter().flatten() {
+            match text.parse() {
+                Ok(prefix) => prefixes.push(prefix),
+                Err(_) => unreadable("status.interfaces", text),
+            }
+        }
+        let name = InterfaceName(interface.name.clone());
+        interfaces.push(ReportedInterface { name, up: interface.up.unwrap_or(false), prefixes });
+    }
     let layer2 = status.layer2.as_ref();
     let mut owned = std::collections::BTreeMap::new();
     for entry in layer2.and_then(|l| l.owned.as_deref()).unwrap_or_default() {
@@ -54,7 +68,8 @@ pub fn speaker(object: &api::Speaker) -> (SpeakerReport, Vec<Issue>) {
 
     let listed = u64::try_from(owned.len()).unwrap_or(u64::MAX);
     let owned_count = layer2.and_then(|l| l.owned_count).and_then(|count| u64::try_from(count).ok()).unwrap_or(listed);
-    let read = SpeakerReport { node, ready: status.ready.unwrap_or(false), macs, owned, owned_count, withheld };
+    let read =
+        SpeakerReport { node, ready: status.ready.unwrap_or(false), macs, interfaces, owned, owned_count, withheld };
     (read, issues)
 }
 
@@ -69,7 +84,7 @@ mod tests {
             "apiVersion": "ironlb.io/v1alpha1", "kind": "Speaker", "metadata": {"name": "n1"},
             "status": {
                 "ready": true,
-                "interfaces": [{"name": "eth0", "mac": "02:00:00:00:00:01"}, {"name": "tun0"}, {"name": "x", "mac": "nonsense"}],
+                "interfaces": [{"name": "eth0", "mac": "02:00:00:00:00:01", "up": true, "prefixes": ["192.0.2.5/24"]}, {"name": "tun0"}, {"name": "x", "mac": "nonsense"}],
                 "layer2": {"ownedCount": 7, "owned": [{"vip": "192.0.2.7", "interface": "eth0"}, {"vip": "?"}]},
                 "withheld": [{"vip": "192.0.2.9", "reason": "NoInterface", "message": "m"}, {"vip": "192.0.2.8"}],
             },
@@ -78,6 +93,9 @@ mod tests {
         assert_eq!(read.node, "n1".into());
         assert!(read.ready);
         assert_eq!(read.macs.iter().map(ToString::to_string).collect::<Vec<_>>(), ["02:00:00:00:00:01"]);
+        assert_eq!(read.interfaces.len(), 3);
+        assert!(read.interfaces[0].up && read.interfaces[0].prefixes == ["192.0.2.5/24".parse().unwrap()]);
+        assert!(!read.interfaces[1].up && read.interfaces[1].prefixes.is_empty());
         assert_eq!(read.owned_count, 7);
         assert_eq!(read.owned, [("192.0.2.7".parse().unwrap(), "eth0".into())].into());
         assert_eq!(read.withheld.iter().map(|w| w.vip.to_string()).collect::<Vec<_>>(), ["192.0.2.8", "192.0.2.9"]);
