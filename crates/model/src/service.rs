@@ -156,6 +156,9 @@ pub struct Service {
     pub ingress: Vec<IngressAddress>,
     /// ironlb's own conditions on it.
     pub conditions: Vec<Condition>,
+    /// When its addresses were given: the time of its condition `ironlb.io/AddressAssigned`. Of two Services on one address
+    /// after a race of two leaders, the one it was given to later gives way.
+    pub assigned_at: Option<WallTime>,
 }
 
 impl Service {

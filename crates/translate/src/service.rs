@@ -93,6 +93,9 @@ pub fn service(object: &core::Service) -> (Service, Vec<Issue>) {
         conditions: metadata::conditions(status.and_then(|s| s.conditions.as_deref()), |kind| {
             [condition::ADDRESS_ASSIGNED, condition::ANNOUNCED].contains(&kind)
         }),
+        assigned_at: metadata::condition_times(status.and_then(|s| s.conditions.as_deref()))
+            .get(condition::ADDRESS_ASSIGNED)
+            .copied(),
         id: id.clone(),
     };
     (read, issues)

@@ -31,7 +31,7 @@ fn the_quick_start_is_read_as_it_is_meant() {
             "loadBalancer": {"ingress": [{"ip": "192.0.2.7", "ipMode": "VIP"}]},
             "conditions": [
                 {"type": "ironlb.io/AddressAssigned", "status": "True", "reason": "Assigned", "message": "m",
-                 "lastTransitionTime": "2026-01-02T03:04:05Z"},
+                 "lastTransitionTime": "2026-01-02T03:04:06Z"},
                 {"type": "example.org/Other", "status": "True", "reason": "R", "message": "m", "lastTransitionTime": "2026-01-02T03:04:05Z"},
             ],
         },
@@ -74,6 +74,7 @@ fn the_quick_start_is_read_as_it_is_meant() {
                 reason: "Assigned".to_owned(),
                 message: "m".to_owned(),
             }],
+            assigned_at: Some(WallTime(1_767_323_046)),
         }
     );
 }
