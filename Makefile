@@ -26,10 +26,12 @@ help: ## this list
 
 # --- what everything stands on ---------------------------------------------------------------------------------------
 
-.PHONY: prerequisites prerequisites-build prerequisites-lab
-prerequisites: prerequisites-build prerequisites-lab ## install what is missing: Debian packages, Rust, Go; says nothing when all is there
+.PHONY: prerequisites prerequisites-build prerequisites-image prerequisites-lab
+prerequisites: prerequisites-build prerequisites-image prerequisites-lab ## install what is missing: Debian packages, Rust, Go; says nothing when all is there
 prerequisites-build:
 	@scripts/prerequisites.sh build
+prerequisites-image:
+	@scripts/prerequisites.sh image
 prerequisites-lab:
 	@scripts/prerequisites.sh lab
 
@@ -81,7 +83,7 @@ test-e2e: lab-bin lab-images
 lab-bin: prerequisites-lab ## build the lab's Kubernetes, containerd and Helm (once per version)
 	@$(PART) 'Kubernetes for the lab' tests/controlplane/build.sh
 
-lab-images: prerequisites-build ## the images the lab runs, quick to rebuild
+lab-images: prerequisites-build prerequisites-image ## the images the lab runs, quick to rebuild
 	@$(PART) 'images for the lab' scripts/images.sh lab image/lab ironlb backend pause
 
 .PHONY: soak
@@ -104,7 +106,7 @@ demo-down: prerequisites-build ## take down a site that `make demo KEEP=1` left 
 bench: prerequisites ## the numbers that the project promises
 	@$(PART) 'benchmarks' scripts/bench.sh
 
-image: prerequisites-build ## image/ironlb.tar, the image that is shipped: one static binary
+image: prerequisites-build prerequisites-image ## image/ironlb.tar, the image that is shipped: one static binary
 	@$(PART) 'image' scripts/images.sh release image ironlb
 
 deny: prerequisites-build ## licences, bans and sources of every dependency

@@ -19,8 +19,9 @@ mkdir -p "$directory" "$target_directory"
 exec 9>"$target_directory/.ironlb-images.lock"
 flock 9
 
-packages=(ironlb)
-[[ " ${images[*]} " == *' backend '* || " ${images[*]} " == *' pause '* ]] && packages+=(ironlb-backend)
+packages=()
+[[ " ${images[*]} " != *' ironlb '* ]] || packages+=(ironlb)
+[[ " ${images[*]} " != *' backend '* && " ${images[*]} " != *' pause '* ]] || packages+=(ironlb-backend)
 
 if [[ -d $(rustc --print sysroot)/lib/rustlib/$musl/lib ]] && command -v musl-gcc >/dev/null; then
     target=$musl

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# prerequisites.sh build|lab: looks for what the build or the lab needs, installs what is missing, and is silent when
+# prerequisites.sh build|image|lab: looks for what the build or the lab needs, installs what is missing, and is silent when
 # nothing is. It keeps no record of its own: each run looks again, which costs about a tenth of a second.
 #
 #   build  compilers and Rust
+#   image  what links a static binary
 #   lab    besides, what a site in network namespaces with a real Kubernetes needs: root, tools, Go to build Kubernetes
 #
 # Nothing is ever removed: a package that would displace another one is reported instead.
@@ -20,8 +21,8 @@ build_needs=(
     python3=python3
     curl=curl
     /etc/ssl/certs/ca-certificates.crt=ca-certificates
-    musl-gcc=musl-tools
 )
+image_needs=(musl-gcc=musl-tools)
 lab_needs=(
     ip=iproute2 bridge=iproute2
     nft=nftables iptables=iptables conntrack=conntrack
@@ -168,6 +169,9 @@ case ${1:-} in
 build)
     debian_packages "${build_needs[@]}"
     rust
+    ;;
+image)
+    debian_packages "${image_needs[@]}"
     musl_target
     ;;
 lab)
@@ -176,6 +180,6 @@ lab)
     go_toolchain
     ;;
 *)
-    fail "usage: prerequisites.sh build|lab"
+    fail "usage: prerequisites.sh build|image|lab"
     ;;
 esac
