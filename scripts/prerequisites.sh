@@ -89,7 +89,7 @@ debian_packages() {
     # Without package lists the first try fails at once; lists that exist are mostly good enough.
     "${install[@]}" >/dev/null 2>&1 && return 0
     quietly apt-get update || fail "apt-get update failed: is there a network, and are the sources right?"
-    quietly "${install[@]}" || fail "apt-get could not install: ${missing[*]} (its last lines are above)"
+    quietly "${install[@]}" || fail "apt-get could not install: ${missing[*]} (its last lines are above); is there a network?"
 }
 
 rust_present() {
