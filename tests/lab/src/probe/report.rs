@@ -142,12 +142,12 @@ impl fmt::Display for Report {
         let gap = self.longest_gap();
         write!(
             f,
-            "{}: {} of {} attempts answered in {:.1?}; longest gap {:.1?} from {:.3} s",
+            "{}: {} of {} attempts answered in {:.1?}; longest gap {} ms from {:.3} s",
             self.target,
             self.ok(),
             self.attempts.len(),
             self.elapsed,
-            gap.length(),
+            gap.length().as_millis(),
             gap.from.as_secs_f64(),
         )?;
         if let (Some(middle), Some(worst)) = (self.latency(0.5), self.latency(1.0)) {
@@ -228,6 +228,10 @@ mod tests {
         let ranks = [0.0, 0.5, 1.0].map(|rank| report.latency(rank));
         assert_eq!(ranks, [Some(millis(1)), Some(millis(3)), Some(millis(5))]);
         let text = report.to_string();
-        assert!(text.contains("3 of 4 attempts") && text.contains("p0 x 2, p10 x 1") && text.contains("timed-out x 1"));
+        assert!(
+            text.contains("3 of 4 attempts answered in 40.0ms; longest gap 15 ms from 0.025 s")
+                && text.contains("p0 x 2, p10 x 1")
+                && text.contains("timed-out x 1")
+        );
     }
 }
