@@ -23,6 +23,7 @@
 //! Start reading at [`AdminServer`].
 
 mod admin;
+mod args;
 pub mod fields;
 mod log;
 mod metrics;
@@ -31,6 +32,7 @@ mod process;
 mod readiness;
 
 pub use admin::{AdminServer, BindError, RETRY, admin_router, serve_when_free};
+pub use args::{OptionalAddress, TelemetryArgs};
 pub use log::{LogError, LogFormat, start_logging};
 pub use metrics::Metrics;
 pub use probe::{Endpoint, ProbeError, probe};
