@@ -1,0 +1,219 @@
+//! What one watch has seen, in ironlb's own values.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ironlb_model::{Issue, ResourceVersion};
+
+use crate::counters::WatchCounters;
+use crate::kind::{Kind, Reading};
+use crate::signal::Signal;
+
+/// The objects of one kind, translated.
+///
+/// Until the first list is complete it answers [`Store::has_listed`] with no, and its emptiness means nothing. From then on it always
+/// holds the last complete state that was heard: a broken watch or a list under way takes nothing away.
+pub struct Store<K: Kind> {
+    contents: Mutex<Contents<K>>,
+    signal: Signal,
+    counters: WatchCounters,
+}
+
+struct Contents<K: Kind> {
+    objects: BTreeMap<K::Key, Arc<K::Value>>,
+    view: K::View,
+    issues: BTreeMap<K::Key, Vec<Issue>>,
+    version: ResourceVersion,
+    has_listed: bool,
+    connected: bool,
+    trouble: Option<String>,
+}
+
+impl<K: Kind> std::fmt::Debug for Store<K> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (objects, listed) = self.with(|c| (c.objects.len(), c.has_listed));
+        f.debug_struct("Store")
+            .field("kind", &K::NAME)
+            .field("objects", &objects)
+            .field("has_listed", &listed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K: Kind> Store<K> {
+    pub(crate) fn new(signal: Signal) -> Self {
+        let contents = Contents {
+            objects: BTreeMap::new(),
+            view: K::View::default(),
+            issues: BTreeMap::new(),
+            version: ResourceVersion(0),
+            has_listed: false,
+            connected: false,
+            trouble: None,
+        };
+        Self { contents: Mutex::new(contents), signal, counters: WatchCounters::default() }
+    }
+
+    /// Short and without waiting, so a poisoned lock can only come from a bug in a comparison; the contents are whole even then.
+    fn with<R>(&self, act: impl FnOnce(&mut Contents<K>) -> R) -> R {
+        act(&mut self.contents.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Has the first list been read to the end?
+    #[must_use]
+    pub fn has_listed(&self) -> bool {
+        self.with(|c| c.has_listed)
+    }
+
+    /// Is a watch open now?
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.with(|c| c.connected)
+    }
+
+    /// Why the watch does not work now, if it does not.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.with(|c| c.trouble.clone())
+    }
+
+    /// The newest version heard of in this kind.
+    #[must_use]
+    pub fn version(&self) -> ResourceVersion {
+        self.with(|c| c.version)
+    }
+
+    /// One object.
+    #[must_use]
+    pub fn get(&self, key: &K::Key) -> Option<Arc<K::Value>> {
+        self.with(|c| c.objects.get(key).cloned())
+    }
+
+    /// Every object; the values are shared, not copied.
+    #[must_use]
+    pub fn objects(&self) -> BTreeMap<K::Key, Arc<K::Value>> {
+        self.with(|c| c.objects.clone())
+    }
+
+    /// What this kind keeps beside its objects (for EndpointSlices, the endpoints of each Service).
+    pub(crate) fn view(&self) -> K::View
+    where
+        K::View: Clone,
+    {
+        self.with(|c| c.view.clone())
+    }
+
+    /// The faults of all objects, in the order of their names.
+    #[must_use]
+    pub fn issues(&self) -> Vec<Issue> {
+        self.with(|c| c.issues.values().flatten().cloned().collect())
+    }
+
+    /// Counts of what the watch did.
+    #[must_use]
+    pub fn counters(&self) -> &WatchCounters {
+        &self.counters
+    }
+
+    /// A complete list takes the place of everything, in one step. Values that did not change stay the same allocation.
+    pub(crate) fn reset(&self, readings: Vec<Reading<K>>, version: ResourceVersion) {
+        let changed = self.with(|c| {
+            let mut objects = BTreeMap::new();
+            let mut view = K::View::default();
+            let mut issues = BTreeMap::new();
+            for reading in readings {
+                if !reading.issues.is_empty() {
+                    issues.insert(reading.key.clone(), reading.issues);
+                }
+                if let Some(value) = reading.value {
+                    let shared = match c.objects.get(&reading.key) {
+                        Some(before) if **before == value => Arc::clone(before),
+                        _ => Arc::new(value),
+                    };
+                    objects.insert(reading.key, shared);
+                }
+            }
+            for (key, value) in &objects {
+                K::index(&mut view, &objects, key, None, Some(value));
+            }
+            let changed = !c.has_listed || c.objects != objects || c.issues != issues;
+            (c.objects, c.view, c.issues) = (objects, view, issues);
+            (c.version, c.has_listed) = (version, true);
+            changed
+        });
+        self.counters.lists.add_one();
+        if changed {
+            self.signal.raise();
+        }
+    }
+
+    /// One object was added or changed.
+    pub(crate) fn apply(&self, reading: Reading<K>, version: ResourceVersion) {
+        let changed = self.with(|c| {
+            c.version = c.version.max(version);
+            c.put(reading.key, reading.value, reading.issues)
+        });
+        self.told(changed);
+    }
+
+    /// One object was deleted.
+    pub(crate) fn delete(&self, key: K::Key, version: ResourceVersion) {
+        let changed = self.with(|c| {
+            c.version = c.version.max(version);
+            c.put(key, None, Vec::new())
+        });
+        self.told(changed);
+    }
+
+    /// Nothing changed up to this version.
+    pub(crate) fn bookmark(&self, version: ResourceVersion) {
+        self.with(|c| c.version = c.version.max(version));
+    }
+
+    pub(crate) fn set_connected(&self, connected: bool) {
+        self.with(|c| {
+            c.connected = connected;
+            if connected {
+                c.trouble = None;
+            }
+        });
+    }
+
+    pub(crate) fn set_trouble(&self, trouble: String) {
+        self.with(|c| {
+            c.connected = false;
+            c.trouble = Some(trouble);
+        });
+    }
+
+    fn told(&self, changed: bool) {
+        self.counters.events.add_one();
+        if changed {
+            self.signal.raise();
+        } else {
+            self.counters.unchanged.add_one();
+        }
+    }
+}
+
+impl<K: Kind> Contents<K> {
+    /// Puts one object in its place (or takes it away) and says whether anything ironlb looks at has changed.
+    fn put(&mut self, key: K::Key, value: Option<K::Value>, issues: Vec<Issue>) -> bool {
+        let before = self.objects.get(&key).cloned();
+        let changed = before.as_deref() != value.as_ref();
+        if changed {
+            match value {
+                Some(value) => self.objects.insert(key.clone(), Arc::new(value)),
+                None => self.objects.remove(&key),
+            };
+            let after = self.objects.get(&key).cloned();
+            K::index(&mut self.view, &self.objects, &key, before.as_deref(), after.as_deref());
+        }
+        let issues_before =
+            if issues.is_empty() { self.issues.remove(&key) } else { self.issues.insert(key.clone(), issues) };
+        changed || issues_before.as_ref() != self.issues.get(&key)
+    }
+}
+
+#[cfg(test)]
+mod tests;

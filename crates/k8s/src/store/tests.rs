@@ -1,0 +1,123 @@
+use super::*;
+use crate::kind::{Eips, EndpointSlices, Nodes};
+use kube::core::DeserializeGuard;
+use serde_json::{Value, json};
+
+async fn is_raised(signal: &Signal) -> bool {
+    tokio::time::timeout(std::time::Duration::ZERO, signal.raised()).await.is_ok()
+}
+
+fn reading<K: Kind>(object: Value) -> Reading<K> {
+    K::read(serde_json::from_value(object).unwrap())
+}
+
+fn node(name: &str, ready: bool) -> Reading<Nodes> {
+    let status = if ready { "True" } else { "False" };
+    reading(json!({"metadata": {"name": name}, "status": {"conditions": [{"type": "Ready", "status": status}]}}))
+}
+
+fn eip(spec: Value) -> Reading<Eips> {
+    reading(
+        json!({"apiVersion": "network.kubesphere.io/v1alpha2", "kind": "Eip", "metadata": {"name": "pool"}, "spec": spec}),
+    )
+}
+
+#[tokio::test]
+async fn a_list_replaces_everything_at_once_and_keeps_what_did_not_change() {
+    let signal = Signal::new();
+    let store: Store<Nodes> = Store::new(signal.clone());
+    assert!(!store.has_listed());
+    store.reset(vec![node("a", true), node("b", true)], ResourceVersion(5));
+    assert!(store.has_listed() && is_raised(&signal).await);
+    let before = store.get(&"a".into()).unwrap();
+
+    store.reset(vec![node("a", true), node("c", false)], ResourceVersion(9));
+    assert!(is_raised(&signal).await);
+    let names: Vec<String> = store.objects().keys().map(ToString::to_string).collect();
+    assert_eq!((names, store.version()), (vec!["a".to_owned(), "c".to_owned()], ResourceVersion(9)));
+    assert!(Arc::ptr_eq(&before, &store.get(&"a".into()).unwrap()));
+
+    store.reset(vec![node("c", false), node("a", true)], ResourceVersion(11));
+    assert!(!is_raised(&signal).await, "the same list in another order changes nothing");
+}
+
+#[tokio::test]
+async fn an_empty_first_list_is_news() {
+    let signal = Signal::new();
+    let store: Store<Nodes> = Store::new(signal.clone());
+    store.reset(vec![], ResourceVersion(1));
+    assert!(store.has_listed() && is_raised(&signal).await);
+}
+
+#[tokio::test]
+async fn events_raise_the_signal_only_for_what_matters() {
+    let signal = Signal::new();
+    let store: Store<Nodes> = Store::new(signal.clone());
+    store.reset(vec![node("a", true)], ResourceVersion(1));
+    assert!(is_raised(&signal).await);
+
+    store.apply(node("a", true), ResourceVersion(2));
+    assert!(!is_raised(&signal).await, "a heartbeat changes nothing ironlb looks at");
+    store.apply(node("a", false), ResourceVersion(3));
+    assert!(is_raised(&signal).await);
+    store.delete("a".into(), ResourceVersion(4));
+    assert!(is_raised(&signal).await && store.objects().is_empty());
+    store.delete("a".into(), ResourceVersion(5));
+    assert!(!is_raised(&signal).await);
+    store.bookmark(ResourceVersion(9));
+    assert_eq!(store.version(), ResourceVersion(9));
+    assert_eq!((store.counters().events.get(), store.counters().unchanged.get()), (4, 2));
+}
+
+#[tokio::test]
+async fn an_object_that_does_not_parse_is_an_issue_and_the_others_are_read() {
+    let signal = Signal::new();
+    let store: Store<Eips> = Store::new(signal.clone());
+    let bad: DeserializeGuard<ironlb_api::Eip> = serde_json::from_value(json!({
+        "apiVersion": "network.kubesphere.io/v1alpha2", "kind": "Eip", "metadata": {"name": "bad"}, "spec": {"address": 7}})).unwrap();
+    store.reset(vec![Eips::read(bad), eip(json!({"address": "192.0.2.1"}))], ResourceVersion(1));
+    assert!(is_raised(&signal).await);
+    assert_eq!(store.objects().len(), 1);
+    let issues = store.issues();
+    assert_eq!((issues.len(), issues[0].object.to_string()), (1, "Eip bad".to_owned()));
+    assert_eq!(issues[0].reason, ironlb_model::IssueReason::Unreadable);
+
+    // A fault that comes or goes is news even when the value stays what it was.
+    store.delete("bad".into(), ResourceVersion(2));
+    assert!(is_raised(&signal).await && store.issues().is_empty());
+}
+
+#[test]
+fn the_endpoints_of_a_service_follow_its_slices() {
+    let slice = |name: &str, service: &str, nodes: &[&str]| -> Reading<EndpointSlices> {
+        let endpoints: Vec<Value> = nodes.iter().map(|n| json!({"addresses": ["10.0.0.1"], "nodeName": n})).collect();
+        reading(json!({"metadata": {"namespace": "d", "name": name, "labels": {"kubernetes.io/service-name": service}},
+                       "addressType": "IPv4", "endpoints": endpoints}))
+    };
+    let key = |name: &str| ("d".into(), name.to_owned());
+    let store: Store<EndpointSlices> = Store::new(Signal::new());
+    let shown = || -> Vec<String> {
+        let merged = store.view().merged;
+        merged
+            .iter()
+            .map(|(id, e)| {
+                let nodes: Vec<&str> = e.endpoints.iter().filter_map(|e| Some(e.node.as_ref()?.as_str())).collect();
+                format!("{id}={}", nodes.join("+"))
+            })
+            .collect()
+    };
+    store.reset(
+        vec![slice("web-1", "web", &["n2"]), slice("web-2", "web", &["n1"]), slice("db-1", "db", &[])],
+        ResourceVersion(1),
+    );
+    assert_eq!(shown(), ["d/db=", "d/web=n1+n2"]);
+    store.apply(slice("web-2", "web", &["n3", "n1"]), ResourceVersion(2));
+    assert_eq!(shown(), ["d/db=", "d/web=n1+n2+n3"]);
+    store.apply(slice("web-1", "db", &["n2"]), ResourceVersion(3));
+    assert_eq!(shown(), ["d/db=n2", "d/web=n1+n3"]);
+    store.delete(key("web-2"), ResourceVersion(4));
+    store.delete(key("db-1"), ResourceVersion(5));
+    assert_eq!(shown(), ["d/db=n2"]);
+    store.reset(vec![], ResourceVersion(6));
+    assert_eq!(shown(), [""; 0]);
+}

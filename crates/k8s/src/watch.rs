@@ -1,0 +1,318 @@
+//! One watch: list everything, then follow the changes, for ever.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use ironlb_model::ResourceVersion;
+use ironlb_translate::parse_version;
+use kube::api::{ListParams, WatchEvent, WatchParams};
+use kube::{Api, Resource};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout};
+
+use crate::backoff::{Backoff, random_below};
+use crate::client::{LIST_TIMEOUT, REQUEST_TIMEOUT};
+use crate::kind::{Kind, Reading};
+use crate::store::Store;
+
+/// Objects in one page of a list: what kubectl and client-go ask for.
+const PAGE: u32 = 500;
+
+/// The API server ends a watch after this long, plus up to as much again so that watches do not end together. A watch that died without
+/// a word (the network forgot the connection) is noticed [`SILENCE_MARGIN`] later; kube's own default would take 295 s.
+const WATCH_SECONDS: u32 = 30;
+
+/// How much longer than the server promised a watch may stay silent.
+const SILENCE_MARGIN: Duration = Duration::from_secs(5);
+
+/// A watch that lived at least this long was a real one: the next failure starts a new series.
+const SOUND: Duration = Duration::from_secs(1);
+
+/// Asks a watch for a fresh list; the answer comes when it is in the store.
+pub(crate) type Relist = oneshot::Sender<Result<(), WatchError>>;
+
+/// Why a list or a watch failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum WatchError {
+    /// The API server did not answer in time.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// The API server does not know the kind: its CRD is missing.
+    #[error("the API server does not know this kind: its CRD is not installed")]
+    NoSuchKind,
+    /// The API server refuses.
+    #[error("refused ({code}): {message}")]
+    Refused {
+        /// The HTTP status.
+        code: u16,
+        /// What it says.
+        message: String,
+    },
+    /// The version to go on from is too old.
+    #[error("the version to go on from is gone")]
+    Expired,
+    /// What came cannot be read; going on would skip a change.
+    #[error("an answer cannot be read: {0}")]
+    Unreadable(String),
+    /// No connection, or it broke off.
+    #[error("no connection: {0}")]
+    Unreachable(String),
+    /// The watch has ended because the process is stopping.
+    #[error("the watch has been stopped")]
+    Stopped,
+}
+
+impl WatchError {
+    /// The form in which it becomes a metric label.
+    #[must_use]
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Timeout(_) => "Timeout",
+            Self::NoSuchKind => "NoSuchKind",
+            Self::Refused { .. } => "Refused",
+            Self::Expired => "Expired",
+            Self::Unreadable(_) => "Unreadable",
+            Self::Unreachable(_) => "Unreachable",
+            Self::Stopped => "Stopped",
+        }
+    }
+}
+
+impl From<kube::Error> for WatchError {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::of_status(status.code, &status.message),
+            kube::Error::SerdeError(error) => Self::Unreadable(error.to_string()),
+            other => Self::Unreachable(with_causes(&other)),
+        }
+    }
+}
+
+impl WatchError {
+    fn of_status(code: u16, message: &str) -> Self {
+        match code {
+            404 => Self::NoSuchKind,
+            410 => Self::Expired,
+            _ => Self::Refused { code, message: message.to_owned() },
+        }
+    }
+}
+
+/// An error with what caused it, in one line; hyper says the part that matters only there.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Which objects of a kind are watched.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Selection {
+    pub(crate) labels: Option<String>,
+}
+
+/// Keeps `store` in step with the cluster. Owned by the [`JoinSet`](tokio::task::JoinSet) it is spawned in; ends only when aborted,
+/// and then leaves the store as it was.
+pub(crate) async fn run<K: Kind>(
+    api: Api<K::Object>,
+    selection: Selection,
+    store: Arc<Store<K>>,
+    mut relists: mpsc::Receiver<Relist>,
+) {
+    let mut watch =
+        Watch { api, selection, store, backoff: Backoff::new(FIRST_DELAY, LONGEST_DELAY), in_trouble: false };
+    let mut waiting: Vec<Relist> = Vec::new();
+    loop {
+        // Whoever asks for a fresh list wants one that begins after the question.
+        while let Ok(request) = relists.try_recv() {
+            waiting.push(request);
+        }
+        let listed = watch.list().await;
+        let answer = listed.as_ref().map(|_| ()).map_err(Clone::clone);
+        for request in waiting.drain(..) {
+            // Whoever asked may have given up meanwhile.
+            let _ = request.send(answer.clone());
+        }
+        let error = match listed {
+            Ok(version) => match watch.follow(version, &mut relists).await {
+                Ended::Asked(request) => {
+                    waiting.push(request);
+                    continue;
+                }
+                // A version that is too old is nobody's fault; the list that follows is the cure.
+                Ended::Failed(WatchError::Expired) => continue,
+                Ended::Failed(error) => error,
+            },
+            Err(error) => {
+                watch.store.counters().list_failures.add_one();
+                error
+            }
+        };
+        tokio::time::sleep(watch.trouble(&error)).await;
+    }
+}
+
+/// The first delay after a failure. Chosen, because a restarting API server refuses for seconds and a hiccup is over in milliseconds.
+const FIRST_DELAY: Duration = Duration::from_millis(200);
+
+/// The longest delay: how late, at most, the API server's return is noticed.
+const LONGEST_DELAY: Duration = Duration::from_secs(5);
+
+struct Watch<K: Kind> {
+    api: Api<K::Object>,
+    selection: Selection,
+    store: Arc<Store<K>>,
+    backoff: Backoff,
+    in_trouble: bool,
+}
+
+/// Why following the changes came to an end.
+enum Ended {
+    /// Somebody wants a fresh list.
+    Asked(Relist),
+    /// Only a fresh list helps.
+    Failed(WatchError),
+}
+
+impl<K: Kind> Watch<K> {
+    /// Reads everything, most recent, and puts it into the store in one step.
+    async fn list(&mut self) -> Result<ResourceVersion, WatchError> {
+        let mut readings: Vec<Reading<K>> = Vec::new();
+        let mut params = ListParams::default().limit(PAGE);
+        params.label_selector.clone_from(&self.selection.labels);
+        loop {
+            let page = timeout(LIST_TIMEOUT, self.api.list(&params))
+                .await
+                .map_err(|_| WatchError::Timeout(LIST_TIMEOUT))??;
+            readings.extend(page.items.into_iter().map(K::read));
+            params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+            if params.continue_token.is_some() {
+                continue;
+            }
+            let version = page.metadata.resource_version.as_deref().map(parse_version);
+            let version = version.ok_or_else(|| WatchError::Unreadable("a list without a version".to_owned()))?;
+            tracing::debug!(kind = K::NAME, objects = readings.len(), %version, "listed");
+            self.store.reset(readings, version);
+            return Ok(version);
+        }
+    }
+
+    /// Follows the changes from `version` on, over as many watches as it takes, until only a fresh list helps.
+    async fn follow(&mut self, mut version: ResourceVersion, relists: &mut mpsc::Receiver<Relist>) -> Ended {
+        loop {
+            let opened = Instant::now();
+            let error = tokio::select! {
+                request = relists.recv() => return asked(request),
+                error = self.follow_one(&mut version) => error,
+            };
+            self.store.set_connected(false);
+            match error {
+                Some(error @ (WatchError::Expired | WatchError::Unreadable(_) | WatchError::NoSuchKind)) => {
+                    return Ended::Failed(error);
+                }
+                Some(error) => {
+                    self.store.counters().watch_failures.add_one();
+                    let delay = self.trouble(&error);
+                    tokio::select! {
+                        request = relists.recv() => return asked(request),
+                        () = tokio::time::sleep(delay) => {}
+                    }
+                }
+                // The server ended it, as agreed; one that ends at once every time must not be asked at once every time.
+                None if opened.elapsed() < SOUND => tokio::time::sleep(self.backoff.failed()).await,
+                None => self.backoff.worked(),
+            }
+        }
+    }
+
+    /// One watch, from opening it to its end; `None` when the server ended it.
+    async fn follow_one(&mut self, version: &mut ResourceVersion) -> Option<WatchError> {
+        let seconds = WATCH_SECONDS + u32::try_from(random_below(u64::from(WATCH_SECONDS))).unwrap_or(0);
+        let mut params = WatchParams::default().timeout(seconds);
+        params.label_selector.clone_from(&self.selection.labels);
+        let from = version.to_string();
+        let opened = match timeout(REQUEST_TIMEOUT, self.api.watch(&params, &from)).await {
+            Err(_) => return Some(WatchError::Timeout(REQUEST_TIMEOUT)),
+            Ok(Err(error)) => return Some(error.into()),
+            Ok(Ok(stream)) => stream,
+        };
+        let mut stream = std::pin::pin!(opened);
+        self.works();
+        let silence = Duration::from_secs(u64::from(seconds)) + SILENCE_MARGIN;
+        loop {
+            match timeout(silence, stream.next()).await {
+                Err(_) => return Some(WatchError::Timeout(silence)),
+                Ok(None) => return None,
+                Ok(Some(Err(error))) => return Some(error.into()),
+                Ok(Some(Ok(event))) => match self.take(event) {
+                    Ok(seen) => *version = seen,
+                    Err(error) => return Some(error),
+                },
+            }
+        }
+    }
+
+    /// Puts one event into the store; returns the version it was at.
+    fn take(&self, event: WatchEvent<K::Object>) -> Result<ResourceVersion, WatchError> {
+        match event {
+            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                let version = version_of(&object)?;
+                self.store.apply(K::read(object), version);
+                Ok(version)
+            }
+            WatchEvent::Deleted(object) => {
+                let version = version_of(&object)?;
+                self.store.delete(K::key(object.meta()), version);
+                Ok(version)
+            }
+            WatchEvent::Bookmark(bookmark) => {
+                let version = parse_version(&bookmark.metadata.resource_version);
+                self.store.bookmark(version);
+                Ok(version)
+            }
+            WatchEvent::Error(status) => Err(WatchError::of_status(status.code, &status.message)),
+        }
+    }
+
+    /// Notes that it works; logs only the change.
+    fn works(&mut self) {
+        self.store.counters().watches.add_one();
+        self.store.set_connected(true);
+        if std::mem::take(&mut self.in_trouble) {
+            tracing::info!(kind = K::NAME, "watching again");
+        }
+    }
+
+    /// Notes that it does not work and says how long to wait; logs only the change.
+    fn trouble(&mut self, error: &WatchError) -> Duration {
+        let delay = self.backoff.failed();
+        self.store.set_trouble(error.to_string());
+        if std::mem::replace(&mut self.in_trouble, true) {
+            tracing::debug!(kind = K::NAME, %error, ?delay, "the watch still fails");
+        } else {
+            tracing::warn!(kind = K::NAME, %error, "the watch fails; what was seen last stays in force, and it is tried again");
+        }
+        delay
+    }
+}
+
+fn asked(request: Option<Relist>) -> Ended {
+    // The senders live as long as the store's handle, so an end means that the process is stopping.
+    request.map_or(Ended::Failed(WatchError::Stopped), Ended::Asked)
+}
+
+fn version_of<O: Resource>(object: &O) -> Result<ResourceVersion, WatchError> {
+    match object.meta().resource_version.as_deref().map(parse_version) {
+        Some(version) if version > ResourceVersion(0) => Ok(version),
+        _ => Err(WatchError::Unreadable("an object without a version".to_owned())),
+    }
+}
