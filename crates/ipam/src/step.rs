@@ -1,0 +1,239 @@
+//! One step of the controller: what is decided, and which writes are due now.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use ironlb_model::{Condition, ObjectRef, Service, Snapshot, Timestamp};
+
+use crate::action::{Action, ActionId, ObjectPatch};
+use crate::announced::Announcers;
+use crate::condition::replacement;
+use crate::diff;
+use crate::eligible::Standing;
+use crate::event::Event;
+use crate::in_flight::{Write, WriteState};
+use crate::memory::Memory;
+use crate::plan::{Plan, plan};
+use crate::projection::project_with;
+use crate::usage::{EipProjection, is_issue_condition, issue_conditions, usage};
+
+/// The status of an Eip is written at most once a second for each so many bytes of it: 64 KiB. Chosen: a full pool of 10,000 long
+/// names then costs the API server about the same as one with ten.
+const EIP_BYTES_PER_SECOND: usize = 64 * 1024;
+
+/// An action with the name under which its outcome is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// The name.
+    pub id: ActionId,
+    /// What is to be done.
+    pub action: Action,
+}
+
+/// What one step decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What is to be done, the most urgent first: addresses given or given back, other patches of Services, Eips, Events.
+    pub actions: Vec<Planned>,
+    /// When the next step is due even if nothing happens.
+    pub next_wake: Option<Timestamp>,
+    /// From this time on a fresh list of the Services may begin, and one is wanted: a write got no answer.
+    pub relist_after: Option<Timestamp>,
+    /// What is decided about every Service, for metrics and `explain`.
+    pub plan: Plan,
+    /// OpenELB runs, so nothing is written.
+    pub only_observes: bool,
+}
+
+/// Decides, compares with what the objects show, and hands out the writes that are due.
+///
+/// What is handed out is noted in `memory` at once: the same step again hands out nothing.
+#[must_use]
+pub fn step(snapshot: &Snapshot, memory: &mut Memory, now: Timestamp) -> Step {
+    memory.observe(snapshot, now);
+    let plan = plan(snapshot, memory.in_flight());
+    let only_observes = !snapshot.openelb.is_empty();
+    let mut desk = Desk { snapshot, memory, now, actions: Vec::new(), wake: None, wanting: BTreeSet::new() };
+    if !only_observes {
+        desk.services(&plan);
+        desk.eips(&plan);
+        desk.objects();
+        let Desk { memory, wanting, .. } = &mut desk;
+        memory.forget_failures(|object| wanting.contains(object));
+        desk.wake_at(desk.memory.contention_ends());
+        desk.tell();
+    }
+    let Desk { actions, wake, .. } = desk;
+    Step { actions, next_wake: wake, relist_after: memory.relist_after(), plan, only_observes }
+}
+
+/// Where the due writes are collected.
+struct Desk<'a> {
+    snapshot: &'a Snapshot,
+    memory: &'a mut Memory,
+    now: Timestamp,
+    actions: Vec<Planned>,
+    wake: Option<Timestamp>,
+    /// Objects on which there is something to write, now or later.
+    wanting: BTreeSet<ObjectRef>,
+}
+
+impl Desk<'_> {
+    fn services(&mut self, plan: &Plan) {
+        let announcers = Announcers::new(self.snapshot);
+        let mut due = Vec::new();
+        for entry in &plan.services {
+            let (service, verdict) = (&entry.service, &entry.verdict);
+            if verdict.in_flight {
+                self.wanting.insert(ObjectRef::Service(service.id.clone()));
+                continue;
+            }
+            let Some(wanted) = project_with(service, verdict, &announcers) else { continue };
+            let Some((patch, events)) = diff::service(service, verdict, &wanted) else { continue };
+            if self.may_write(&ObjectRef::Service(service.id.clone())) {
+                let is_late = patch.ingress.is_none();
+                let uid = (verdict.standing == Standing::Ours).then(|| service.uid.clone());
+                let addresses = if verdict.leaves { Vec::new() } else { verdict.addresses().collect() };
+                let write = Write {
+                    id: ActionId::default(),
+                    sent: service.version,
+                    state: WriteState::Sent,
+                    addresses,
+                    conditions: wanted.conditions,
+                    events,
+                    uid,
+                };
+                due.push((is_late, service, patch, write));
+            }
+        }
+        let age = |service: &Service| (service.created, service.id.clone());
+        due.sort_by_cached_key(|(is_late, service, ..)| (*is_late, age(service)));
+        for (_, service, patch, write) in due {
+            self.hand_out(ObjectRef::Service(service.id.clone()), write, Action::PatchService(patch));
+        }
+    }
+
+    fn eips(&mut self, plan: &Plan) {
+        for projection in usage(self.snapshot) {
+            let object = ObjectRef::Eip(projection.name().clone());
+            let eip = projection.eip;
+            let write = || Write {
+                id: ActionId::default(),
+                sent: eip.version,
+                state: WriteState::Sent,
+                addresses: Vec::new(),
+                conditions: Vec::new(),
+                events: Vec::new(),
+                uid: None,
+            };
+            let patch = if is_awaited(&projection, plan) { None } else { projection.patch() };
+            if patch.is_some() {
+                self.wanting.insert(object.clone());
+            }
+            let is_due = patch.is_some() && self.is_eip_due(&projection);
+            if let Some(patch) = patch.filter(|_| is_due) {
+                if self.may_write(&object) {
+                    self.memory.set_eip_pace(projection.name(), self.now + interval(projection.bytes()));
+                    self.hand_out(object, write(), Action::PatchEip(patch));
+                }
+            } else if eip.has_openelb_finalizer && self.may_write(&object) {
+                let remove = Action::RemoveEipFinalizer { eip: eip.name.clone(), version: eip.version };
+                self.hand_out(object, write(), remove);
+            }
+        }
+    }
+
+    fn is_eip_due(&mut self, projection: &EipProjection<'_>) -> bool {
+        match self.memory.eip_pace(projection.name(), self.now) {
+            Ok(()) => true,
+            Err(at) => {
+                self.wake_at(Some(at));
+                false
+            }
+        }
+    }
+
+    /// The conditions that tell of faults in a BgpConf or BgpPeer.
+    fn objects(&mut self) {
+        let issues = issue_conditions(&self.snapshot.issues);
+        let of = |object: &ObjectRef| -> &[Condition] { issues.get(object).map_or(&[], Vec::as_slice) };
+        let confs = self.snapshot.bgp_confs.values().map(|conf| {
+            let object = ObjectRef::BgpConf(conf.name.clone());
+            let conditions = replacement(&conf.conditions, &conf.condition_times, of(&object), is_issue_condition);
+            (object, conf.version, conf.generation, conditions)
+        });
+        let peers = self.snapshot.bgp_peers.values().map(|peer| {
+            let object = ObjectRef::BgpPeer(peer.name.clone());
+            let conditions = replacement(&peer.conditions, &peer.condition_times, of(&object), is_issue_condition);
+            (object, peer.version, peer.generation, conditions)
+        });
+        let changed: Vec<_> =
+            confs.chain(peers).filter_map(|(o, v, g, conditions)| Some((o, v, g, conditions?))).collect();
+        for (object, version, generation, conditions) in changed {
+            if self.may_write(&object) {
+                let write = Write {
+                    id: ActionId::default(),
+                    sent: version,
+                    state: WriteState::Sent,
+                    addresses: Vec::new(),
+                    conditions: Vec::new(),
+                    events: Vec::new(),
+                    uid: None,
+                };
+                let patch = ObjectPatch { object: object.clone(), version, generation, conditions };
+                self.hand_out(object, write, Action::PatchObject(patch));
+            }
+        }
+    }
+
+    fn tell(&mut self) {
+        let events: Vec<Event> = self.memory.take_events();
+        for event in events {
+            let id = self.memory.new_id();
+            self.actions.push(Planned { id, action: Action::Emit(event) });
+        }
+    }
+
+    /// Something is to be written on this object: may it be now?
+    fn may_write(&mut self, object: &ObjectRef) -> bool {
+        self.wanting.insert(object.clone());
+        match self.memory.may_write(object, self.now) {
+            Ok(()) => true,
+            Err(at) => {
+                self.wake_at(at);
+                false
+            }
+        }
+    }
+
+    fn hand_out(&mut self, object: ObjectRef, write: Write, action: Action) {
+        let id = self.memory.hand_out(object, write);
+        self.actions.push(Planned { id, action });
+    }
+
+    fn wake_at(&mut self, at: Option<Timestamp>) {
+        self.wake = [self.wake, at].into_iter().flatten().min();
+    }
+}
+
+/// The time between two writes of a status of this size.
+fn interval(bytes: usize) -> Duration {
+    Duration::from_secs(u64::try_from(bytes.div_ceil(EIP_BYTES_PER_SECOND).max(1)).unwrap_or(u64::MAX))
+}
+
+/// OpenELB's record of who uses what is an input until the Eip has a condition of ours. So the first write of its status waits until
+/// every Service that gets its address back by that record has it.
+fn is_awaited(projection: &EipProjection<'_>, plan: &Plan) -> bool {
+    let status = &projection.eip.status;
+    status.conditions.is_empty()
+        && status.used.iter().any(|(address, holders)| {
+            holders.iter().filter_map(|id| plan.verdict(id)).any(|verdict| {
+                verdict.vips.iter().any(|vip| vip.address == *address && (vip.is_new || verdict.in_flight))
+            })
+        })
+}
+
+#[cfg(test)]
+mod lagging;
+#[cfg(test)]
+mod tests;

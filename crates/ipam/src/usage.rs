@@ -1,0 +1,275 @@
+//! What an Eip should show: OpenELB's status to the letter, and conditions.
+//!
+//! The status of an Eip is a projection of what the Services hold. It is counted from their statuses, so a write that is refused or
+//! late on a Service never shows up here as done.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ironlb_model::{
+    Announcement, Condition, ConditionStatus, Eip, EipName, IpFamily, Issue, IssueReason, ObjectRef, ServiceId,
+    Snapshot,
+};
+
+use crate::action::{EipPatch, EipStatusText};
+use crate::condition::{
+    EXHAUSTED, HELD_OUTSIDE, OVERLAPPING, READY, SECOND_DEFAULT, SERVED_AS_LAYER2, USED_TRUNCATED, condition,
+    replacement,
+};
+use crate::precedence::by_priority;
+use crate::territory::{EipIndex, Territory};
+
+/// Above this many entries `used` is cut. Chosen with [`MAX_USED_BYTES`]: etcd takes 1.5 MiB for an object by default.
+pub const MAX_USED_ENTRIES: usize = 20_000;
+
+/// Above this size `used` is cut: half of what etcd takes for an object by default, the other half being for `managedFields`, which
+/// names each key again.
+pub const MAX_USED_BYTES: usize = 768 * 1024;
+
+/// Addresses in use, each with its holders in order.
+type Used<'a> = BTreeMap<IpAddr, Vec<&'a ServiceId>>;
+
+/// What an Eip should show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EipProjection<'a> {
+    /// The Eip.
+    pub eip: &'a Arc<Eip>,
+    /// How many addresses are in use; exact, also when `used` is cut.
+    pub usage: u64,
+    /// No address is free.
+    pub occupied: bool,
+    /// `status.used`.
+    pub used: BTreeMap<IpAddr, Vec<&'a ServiceId>>,
+    /// The conditions.
+    pub conditions: Vec<Condition>,
+}
+
+/// What every Eip should show, in the order of their names.
+#[must_use]
+pub fn usage(snapshot: &Snapshot) -> Vec<EipProjection<'_>> {
+    let territory = Territory::new(snapshot);
+    let mut used: BTreeMap<EipIndex, Used<'_>> = BTreeMap::new();
+    for service in snapshot.services.values() {
+        for address in service.addresses() {
+            if let Some(eip) = territory.home(address, &service.id) {
+                used.entry(eip).or_default().entry(address).or_default().push(&service.id);
+            }
+        }
+    }
+    let mut issues = issue_conditions(&snapshot.issues);
+    let mut defaults: Vec<&Eip> = snapshot.eips.values().map(AsRef::as_ref).filter(|eip| eip.is_default).collect();
+    defaults.sort_by(|a, b| by_priority(a, b));
+    let mut all: Vec<EipProjection<'_>> = territory
+        .all()
+        .map(|(index, eip)| {
+            let issues = issues.remove(&ObjectRef::Eip(eip.name.clone())).unwrap_or_default();
+            project(&territory, index, used.remove(&index).unwrap_or_default(), defaults.first().copied(), issues)
+        })
+        .collect();
+    all.sort_by(|a, b| a.eip.name.cmp(&b.eip.name));
+    all
+}
+
+fn project<'a>(
+    territory: &Territory<'a>,
+    index: EipIndex,
+    mut used: Used<'a>,
+    default: Option<&Eip>,
+    issues: Vec<Condition>,
+) -> EipProjection<'a> {
+    let eip = territory.eip(index);
+    let usage = u64::try_from(used.len()).unwrap_or(u64::MAX);
+    let inside: u128 = used.keys().filter(|address| eip.pool.contains(**address)).map(|_| 1).sum();
+    let occupied = inside >= eip.pool.size();
+    let outside: Vec<String> = used.keys().filter(|address| !eip.spans(**address)).map(IpAddr::to_string).collect();
+
+    let mut conditions = vec![ready(eip, &issues), exhausted(eip, inside, occupied)];
+    let mut told = |kind, reason, message| conditions.push(condition(kind, ConditionStatus::True, reason, message));
+    if let [first, ..] = territory.lost(index) {
+        let lost = territory.lost(index).len();
+        let more = if lost > 1 { format!(" (and {} more ranges)", lost - 1) } else { String::new() };
+        let message = format!(
+            "{}{more} is in Eip {} as well, which had it first and gives it out; take it out of one of the two",
+            first.range,
+            territory.eip(first.to).name
+        );
+        told(OVERLAPPING, OVERLAPPING, message);
+    }
+    if let Some(first) = default.filter(|first| eip.is_default && first.name != eip.name) {
+        let message =
+            format!("Eip {} is the default as well and comes first; leave the annotation on one of them", first.name);
+        told(SECOND_DEFAULT, SECOND_DEFAULT, message);
+    }
+    if let [address, ..] = outside.as_slice() {
+        let message = format!(
+            "{} addresses that Services hold are no longer in spec.address, {address} being the first; they are kept",
+            outside.len()
+        );
+        told(HELD_OUTSIDE, HELD_OUTSIDE, message);
+    }
+    if eip.announcement == Announcement::Vip {
+        let message = "protocol vip is served like layer2: one node answers for each address";
+        told(SERVED_AS_LAYER2, SERVED_AS_LAYER2, message.to_owned());
+    }
+    if cut(&mut used) {
+        let message =
+            format!("status.used lists the first {} of {usage} addresses in use; the counters are exact", used.len());
+        told(USED_TRUNCATED, USED_TRUNCATED, message);
+    }
+    conditions.extend(issues);
+    EipProjection { eip, usage, occupied, used, conditions }
+}
+
+fn ready(eip: &Eip, issues: &[Condition]) -> Condition {
+    let told = |status, reason: &str, message: String| condition(READY, status, reason, message);
+    if eip.span.ranges().is_empty() {
+        let why =
+            issues.first().map_or_else(|| "spec.address holds no address".to_owned(), |issue| issue.message.clone());
+        return told(ConditionStatus::False, "Unreadable", why);
+    }
+    if eip.deleting {
+        let message =
+            "it is being deleted and gives out no new addresses; those that are held stay with their Services";
+        return told(ConditionStatus::True, "Deleting", message.to_owned());
+    }
+    if eip.disabled {
+        let message =
+            "spec.disable is set: it gives out no new addresses; those that are held stay with their Services";
+        return told(ConditionStatus::True, "Disabled", message.to_owned());
+    }
+    told(ConditionStatus::True, "Ready", format!("addresses {} are understood", eip.address_text))
+}
+
+fn exhausted(eip: &Eip, inside: u128, occupied: bool) -> Condition {
+    if occupied {
+        let message = format!(
+            "{inside} of {} addresses are in use; enlarge spec.address, or add an Eip for the Services that wait",
+            eip.pool.size()
+        );
+        condition(EXHAUSTED, ConditionStatus::True, "NoFreeAddress", message)
+    } else {
+        condition(EXHAUSTED, ConditionStatus::False, "FreeAddresses", "there are free addresses".to_owned())
+    }
+}
+
+/// Cuts `used` to what an object can hold: the lowest addresses stay. Says whether anything was cut.
+fn cut(used: &mut Used<'_>) -> bool {
+    let mut bytes = 0;
+    let mut entries = 0;
+    let beyond = used.iter().find_map(|(address, holders)| {
+        bytes += entry_bytes(*address, holders);
+        entries += 1;
+        (entries > MAX_USED_ENTRIES || bytes > MAX_USED_BYTES).then_some(*address)
+    });
+    if let Some(first) = beyond {
+        used.split_off(&first);
+    }
+    beyond.is_some()
+}
+
+/// The size of an entry in JSON: both texts, four quotes, a colon and a comma.
+fn entry_bytes(address: IpAddr, holders: &[&ServiceId]) -> usize {
+    // Longest text of an address: 15 characters (IPv4), 39 (IPv6). An upper bound is enough, and quick.
+    let key = if address.is_ipv4() { 15 } else { 39 };
+    let names: usize = holders.iter().map(|id| id.namespace.as_str().len() + id.name.len() + 2).sum();
+    key + names + 6
+}
+
+/// The conditions that tell of faults in users' objects, by object.
+pub(crate) fn issue_conditions(issues: &[Issue]) -> BTreeMap<ObjectRef, Vec<Condition>> {
+    let mut grouped: BTreeMap<(&ObjectRef, IssueReason), Vec<String>> = BTreeMap::new();
+    for issue in issues {
+        let text =
+            if issue.field.is_empty() { issue.message.clone() } else { format!("{}: {}", issue.field, issue.message) };
+        grouped.entry((&issue.object, issue.reason)).or_default().push(text);
+    }
+    let mut by_object: BTreeMap<ObjectRef, Vec<Condition>> = BTreeMap::new();
+    for ((object, reason), texts) in grouped {
+        let told = condition(reason.category(), ConditionStatus::True, reason.category(), texts.join("; "));
+        by_object.entry(object.clone()).or_default().push(told);
+    }
+    by_object
+}
+
+/// Is this a condition that tells of a fault in a user's object?
+pub(crate) fn is_issue_condition(kind: &str) -> bool {
+    const REASONS: [IssueReason; 4] =
+        [IssueReason::InvalidField, IssueReason::Unreadable, IssueReason::SpellingsDisagree, IssueReason::Ignored];
+    REASONS.iter().any(|reason| reason.category() == kind)
+}
+
+fn is_eip_condition(kind: &str) -> bool {
+    [READY, EXHAUSTED, OVERLAPPING, SECOND_DEFAULT, HELD_OUTSIDE, SERVED_AS_LAYER2, USED_TRUNCATED].contains(&kind)
+        || is_issue_condition(kind)
+}
+
+impl EipProjection<'_> {
+    /// The patch that makes the Eip show this; `None` when it does already.
+    #[must_use]
+    pub fn patch(&self) -> Option<EipPatch> {
+        let shown = &self.eip.status;
+        let status = self.text();
+        let conditions = replacement(&shown.conditions, &shown.condition_times, &self.conditions, is_eip_condition);
+        let is_same = (shown.occupied, shown.usage, shown.pool_size)
+            == (status.occupied, status.usage, status.pool_size)
+            && shown.first_ip == status.first_ip
+            && shown.last_ip == status.last_ip
+            && (shown.v4, shown.ready, shown.has_unreadable_used) == (status.v4, status.ready, false)
+            && shown.used.len() == self.used.len()
+            && shown
+                .used
+                .iter()
+                .zip(&self.used)
+                .all(|((a, shown), (b, wanted))| a == b && shown.iter().eq(wanted.iter().copied()));
+        if is_same && conditions.is_none() {
+            return None;
+        }
+        let conditions = conditions.unwrap_or_else(|| {
+            // Nothing in the list changes; it is written along because the status is replaced as a whole.
+            let since = |c: &Condition| shown.condition_times.get(&c.kind).copied();
+            shown.conditions.iter().map(|c| crate::TimedCondition { condition: c.clone(), since: since(c) }).collect()
+        });
+        Some(EipPatch {
+            eip: self.eip.name.clone(),
+            version: self.eip.version,
+            generation: self.eip.generation,
+            status: EipStatusText { used: self.used_text(), conditions, ..status },
+        })
+    }
+
+    /// The status without `used` and conditions, which are only put into words when they are written.
+    fn text(&self) -> EipStatusText {
+        let (first, last) = (self.eip.span.first(), self.eip.span.last());
+        EipStatusText {
+            occupied: self.occupied,
+            usage: self.usage,
+            pool_size: i64::try_from(self.eip.pool.size()).unwrap_or(i64::MAX),
+            first_ip: first.map(|a| a.to_string()),
+            last_ip: last.map(|a| a.to_string()),
+            v4: first.is_some_and(|a| IpFamily::of(a) == IpFamily::V4),
+            ready: self.conditions.iter().any(|c| c.kind == READY && c.status == ConditionStatus::True),
+            used: BTreeMap::new(),
+            conditions: Vec::new(),
+        }
+    }
+
+    fn used_text(&self) -> BTreeMap<String, String> {
+        let holders = |ids: &Vec<&ServiceId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(";");
+        self.used.iter().map(|(address, ids)| (address.to_string(), holders(ids))).collect()
+    }
+
+    /// How much of etcd's and the server's time a write of this status takes, as its size.
+    pub(crate) fn bytes(&self) -> usize {
+        self.used.iter().map(|(address, holders)| entry_bytes(*address, holders)).sum()
+    }
+
+    /// The Eip's name.
+    #[must_use]
+    pub fn name(&self) -> &EipName {
+        &self.eip.name
+    }
+}
+
+#[cfg(test)]
+mod tests;
