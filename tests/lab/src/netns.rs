@@ -92,7 +92,13 @@ impl Netns {
         let output = off_runtime(move || namespace.run(|| command.output())).await?;
         let output = output.and_then(|inner| inner).with_context(|| format!("{} in {}", argv.join(" "), self.name))?;
         if !output.status.success() {
-            bail!("{} in {}: {}: {}", argv.join(" "), self.name, output.status, String::from_utf8_lossy(&output.stderr));
+            bail!(
+                "{} in {}: {}: {}",
+                argv.join(" "),
+                self.name,
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }

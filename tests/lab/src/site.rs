@@ -1,0 +1,289 @@
+//! The site: bringing it up, and what a test asks of it.
+
+mod commands;
+mod faults;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::Node as NodeObject;
+use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
+use kube::api::{Api, ListParams, PostParams};
+use serde_json::json;
+
+use crate::binaries::Binaries;
+use crate::control_plane::{ControlPlane, KUBELET_CLIENT, admin_client};
+use crate::daemon::Daemon;
+use crate::netns::{Netns, off_runtime};
+use crate::node::Node;
+use crate::spec::{Address, Component, SiteSpec};
+use crate::wait::wait_for;
+use crate::{Capsule, lan};
+
+/// How long a step of the start may take. Chosen: ten times what it takes on two idle cores.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A running site. It ends with [`Site::down`], or with the capsule.
+pub struct Site {
+    spec: SiteSpec,
+    binaries: Binaries,
+    control_plane: ControlPlane,
+    nodes: Vec<Node>,
+    client: kube::Client,
+    timings: Vec<(String, Duration)>,
+}
+
+impl Site {
+    /// Brings the site up inside the capsule; every node is Ready when this returns.
+    ///
+    /// A capsule holds one site at a time.
+    ///
+    /// # Errors
+    /// A program is missing, cannot be started, or does not become ready in time; its log's end is in the message.
+    pub async fn up(_capsule: &Capsule, spec: SiteSpec) -> Result<Self> {
+        let mut clock = Clock::start(spec.progress);
+        spec.check()?;
+        let binaries = Binaries::find()?;
+        let (control_plane, nodes, hosts) = {
+            let (spec, binaries) = (spec.clone(), binaries.clone());
+            off_runtime(move || describe(&spec, &binaries)).await??
+        };
+        clock.step("keys, certificates and configuration");
+        control_plane.etcd.start()?;
+        control_plane.api_server.start()?;
+        off_runtime(move || lan::build(&hosts)).await??;
+        clock.step("LAN, etcd and API server started");
+        let client = admin_client().await?;
+        let clock = Mutex::new(clock);
+        let step = |what: &str| clock.lock().unwrap_or_else(PoisonError::into_inner).step(what);
+        let site = Self { spec, binaries, control_plane, nodes, client, timings: Vec::new() };
+        let brought_up = async {
+            tokio::try_join!(site.bring_up_control_plane(&step), site.bring_up_nodes(&step))?;
+            site.nodes_ready(PATIENCE).await
+        };
+        if let Err(error) = brought_up.await {
+            site.dump_logs().await;
+            return Err(error);
+        }
+        step("all nodes Ready");
+        let timings = clock.into_inner().unwrap_or_else(PoisonError::into_inner).steps;
+        Ok(Self { timings, ..site })
+    }
+
+    /// Waits for the API server and starts what needs it.
+    async fn bring_up_control_plane(&self, step: &impl Fn(&str)) -> Result<()> {
+        self.api_ready(PATIENCE).await?;
+        step("API server ready");
+        self.control_plane.controller_manager.start()?;
+        self.control_plane.scheduler.start()?;
+        for node in &self.nodes {
+            node.start_proxy()?;
+        }
+        self.let_api_server_call_kubelets().await
+    }
+
+    async fn bring_up_nodes(&self, step: &impl Fn(&str)) -> Result<()> {
+        for node in &self.nodes {
+            node.boot()?;
+        }
+        try_join_all(self.nodes.iter().map(|node| async {
+            node.start_runtime(&self.spec.images).await?;
+            node.start_kubelet()
+        }))
+        .await?;
+        step("runtimes have their images, kubelets started");
+        Ok(())
+    }
+
+    /// Waits until the API server says that it is ready.
+    ///
+    /// # Errors
+    /// Time is up, or it has ended.
+    pub async fn api_ready(&self, within: Duration) -> Result<()> {
+        wait_for(within, "the API server", || async {
+            if let Some(status) = self.control_plane.api_server.ended() {
+                return Ok(Some(Err(anyhow::anyhow!("the API server ended: {status}"))));
+            }
+            let request = http::Request::get("/readyz").body(Vec::new())?;
+            Ok((self.client.request_text(request).await? == "ok").then_some(Ok(())))
+        })
+        .await?
+    }
+
+    /// Waits until every node that has power is Ready.
+    ///
+    /// # Errors
+    /// Time is up.
+    pub async fn nodes_ready(&self, within: Duration) -> Result<()> {
+        let api: Api<NodeObject> = Api::all(self.client.clone());
+        let expected = self.nodes.iter().filter(|node| node.has_power()).count();
+        wait_for(within, "all nodes to be Ready", || async {
+            let list = api.list(&ListParams::default()).await?;
+            let powered = |name: &str| self.nodes.iter().any(|node| node.name() == name && node.has_power());
+            let ready = list.iter().filter(|node| node.metadata.name.as_deref().is_some_and(powered) && is_ready(node));
+            Ok((ready.count() == expected).then_some(()))
+        })
+        .await
+    }
+
+    /// What `kubectl logs` and `exec` need: the API server's own user may use the kubelets' API.
+    async fn let_api_server_call_kubelets(&self) -> Result<()> {
+        let binding: ClusterRoleBinding = serde_json::from_value(json!({
+            "metadata": {"name": "lab:apiserver-calls-kubelets"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:kubelet-api-admin"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": KUBELET_CLIENT}],
+        }))?;
+        let api: Api<ClusterRoleBinding> = Api::all(self.client.clone());
+        api.create(&PostParams::default(), &binding).await.context("the API server's right to call kubelets")?;
+        Ok(())
+    }
+
+    /// A client of the API server with all rights; clones share its connections.
+    pub fn client(&self) -> kube::Client {
+        self.client.clone()
+    }
+
+    /// The description it was made from.
+    pub fn spec(&self) -> &SiteSpec {
+        &self.spec
+    }
+
+    /// Node `number`, counted from 1 as in its name.
+    ///
+    /// # Panics
+    /// The site has no such node, which is a fault of the test.
+    pub fn node(&self, number: usize) -> &Node {
+        assert!((1..=self.nodes.len()).contains(&number), "the site has nodes 1 to {}", self.nodes.len());
+        &self.nodes[number - 1]
+    }
+
+    /// The node of this name, as a pod's `spec.nodeName` has it.
+    ///
+    /// # Errors
+    /// The site has no such node.
+    pub fn node_named(&self, name: &str) -> Result<&Node> {
+        self.nodes.iter().find(|node| node.name() == name).with_context(|| format!("the site has no node {name}"))
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The network namespace of a host: a node, a client (`c1`), the control plane (`cp`) or the switch (`lan`), in which
+    /// each host's cable is an interface of the host's name.
+    pub fn netns(&self, name: &str) -> Netns {
+        Netns::named(name)
+    }
+
+    /// A program of the control plane.
+    ///
+    /// # Errors
+    /// The component runs on nodes.
+    pub fn component(&self, component: Component) -> Result<&Daemon> {
+        let plane = &self.control_plane;
+        match component {
+            Component::Etcd => Ok(&plane.etcd),
+            Component::ApiServer => Ok(&plane.api_server),
+            Component::ControllerManager => Ok(&plane.controller_manager),
+            Component::Scheduler => Ok(&plane.scheduler),
+            other => anyhow::bail!("{} runs on nodes", other.name()),
+        }
+    }
+
+    /// The API server, to be stopped and started. After a start, [`Site::api_ready`] waits for it.
+    pub fn api_server(&self) -> &Daemon {
+        &self.control_plane.api_server
+    }
+
+    /// What each step of the start took, from the start of the site.
+    pub fn timings(&self) -> &[(String, Duration)] {
+        &self.timings
+    }
+
+    /// Gives every node that has power an image out of an OCI archive.
+    ///
+    /// # Errors
+    /// The archive cannot be read, or a runtime does not run.
+    pub async fn import_image(&self, archive: &Path) -> Result<()> {
+        let powered = self.nodes.iter().filter(|node| node.has_power());
+        try_join_all(powered.map(|node| node.import_image(archive))).await.map(drop)
+    }
+
+    /// The programs of the control plane and of all nodes.
+    pub(crate) fn daemons(&self) -> impl Iterator<Item = &Daemon> {
+        let plane = &self.control_plane;
+        let own = [&plane.etcd, &plane.api_server, &plane.controller_manager, &plane.scheduler];
+        own.into_iter().chain(self.nodes.iter().flat_map(Node::components))
+    }
+
+    /// Takes the site down, so that the capsule is as empty as before.
+    ///
+    /// # Errors
+    /// Something cannot be removed.
+    pub async fn down(self) -> Result<()> {
+        for node in &self.nodes {
+            node.remove().await?;
+        }
+        for daemon in self.daemons() {
+            daemon.kill()?;
+        }
+        let hosts = self.spec.hosts();
+        for host in hosts.iter().filter(|host| host.node.is_none()).chain([&Address::control_plane()]) {
+            lan::detach(&host.name)?;
+        }
+        lan::remove()?;
+        for entry in std::fs::read_dir(crate::capsule::SITE_FOLDER)? {
+            let path = entry?.path();
+            if path.is_dir() { std::fs::remove_dir_all(path)? } else { std::fs::remove_file(path)? }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // kube's client has nothing to show.
+        f.debug_struct("Site").field("spec", &self.spec).field("nodes", &self.nodes).finish_non_exhaustive()
+    }
+}
+
+/// Writes all files and describes all programs.
+fn describe(spec: &SiteSpec, binaries: &Binaries) -> Result<(ControlPlane, Vec<Node>, Vec<Address>)> {
+    let mut hosts = spec.hosts();
+    hosts.push(Address::control_plane());
+    let control_plane = ControlPlane::prepare(spec, binaries)?;
+    let nodes = hosts.iter().filter(|host| host.node.is_some());
+    let nodes = nodes.map(|host| Node::prepare(spec, host, &hosts, binaries)).collect::<Result<_>>()?;
+    Ok((control_plane, nodes, hosts))
+}
+
+fn is_ready(node: &NodeObject) -> bool {
+    let conditions = node.status.iter().filter_map(|status| status.conditions.as_ref()).flatten();
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// Tells and remembers when each step was done.
+struct Clock {
+    start: Instant,
+    told: bool,
+    steps: Vec<(String, Duration)>,
+}
+
+impl Clock {
+    fn start(told: bool) -> Self {
+        Self { start: Instant::now(), told, steps: Vec::new() }
+    }
+
+    fn step(&mut self, what: &str) {
+        let after = self.start.elapsed();
+        if self.told {
+            eprintln!("lab: {:5.1} s  {what}", after.as_secs_f32());
+        }
+        self.steps.push((what.to_owned(), after));
+    }
+}

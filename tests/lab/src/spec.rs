@@ -1,0 +1,234 @@
+//! The description of a site: how many hosts, which proxy mode, which images. And the plan of its addresses.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+/// What a site consists of.
+///
+/// ```
+/// use ironlb_lab::{ProxyMode, SiteSpec};
+/// let spec = SiteSpec::new(3).clients(2).proxy_mode(ProxyMode::Iptables);
+/// assert_eq!(spec.nodes, 3);
+/// ```
+#[derive(Debug, Clone)]
+pub struct SiteSpec {
+    /// Nodes `n1`, `n2`, ...; 1 to 99.
+    pub nodes: u8,
+    /// Client hosts `c1`, `c2`, ... on the same LAN; 0 to 49.
+    pub clients: u8,
+    /// How kube-proxy programs the kernel.
+    pub proxy_mode: ProxyMode,
+    /// OCI archives that every node has before its kubelet starts. One of them must hold [`SANDBOX_IMAGE`].
+    pub images: Vec<PathBuf>,
+    /// How long a silent node stays Ready; None for Kubernetes' own default.
+    pub node_monitor_grace: Option<Duration>,
+    /// More flags for a component, behind the lab's own.
+    pub flags: Vec<(Component, String)>,
+    /// Whether each step is told on standard error.
+    pub progress: bool,
+}
+
+/// The image that holds a pod's namespaces.
+pub const SANDBOX_IMAGE: &str = "localhost/lab/pause:1";
+
+/// How kube-proxy programs the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyMode {
+    /// `--proxy-mode=nftables`.
+    Nftables,
+    /// `--proxy-mode=iptables`.
+    Iptables,
+}
+
+/// A program of Kubernetes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Component {
+    /// The store, on the control plane's host.
+    Etcd,
+    /// kube-apiserver.
+    ApiServer,
+    /// kube-controller-manager.
+    ControllerManager,
+    /// kube-scheduler.
+    Scheduler,
+    /// The container runtime of a node.
+    Containerd,
+    /// The kubelet of a node.
+    Kubelet,
+    /// kube-proxy of a node.
+    KubeProxy,
+}
+
+impl Component {
+    /// The name of its process and of its log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::ApiServer => "apiserver",
+            Self::ControllerManager => "controller-manager",
+            Self::Scheduler => "scheduler",
+            Self::Containerd => "containerd",
+            Self::Kubelet => "kubelet",
+            Self::KubeProxy => "proxy",
+        }
+    }
+}
+
+impl SiteSpec {
+    /// A site of so many nodes, one client, kube-proxy in nftables mode, and the images that the environment names
+    /// (`IRONLB_IMAGES`, a folder; every `*.tar` in it).
+    pub fn new(nodes: u8) -> Self {
+        Self {
+            nodes,
+            clients: 1,
+            proxy_mode: ProxyMode::Nftables,
+            images: images_from_environment(),
+            node_monitor_grace: None,
+            flags: Vec::new(),
+            progress: true,
+        }
+    }
+
+    /// Sets the number of clients.
+    #[must_use]
+    pub fn clients(mut self, clients: u8) -> Self {
+        self.clients = clients;
+        self
+    }
+
+    /// Sets the proxy mode.
+    #[must_use]
+    pub fn proxy_mode(mut self, mode: ProxyMode) -> Self {
+        self.proxy_mode = mode;
+        self
+    }
+
+    /// Adds an image that every node has from the start.
+    #[must_use]
+    pub fn image(mut self, archive: impl Into<PathBuf>) -> Self {
+        self.images.push(archive.into());
+        self
+    }
+
+    /// Sets how long a silent node stays Ready.
+    #[must_use]
+    pub fn node_monitor_grace(mut self, grace: Duration) -> Self {
+        self.node_monitor_grace = Some(grace);
+        self
+    }
+
+    /// Adds a flag to a component.
+    #[must_use]
+    pub fn flag(mut self, component: Component, flag: &str) -> Self {
+        self.flags.push((component, flag.to_owned()));
+        self
+    }
+
+    /// The flags added for a component.
+    pub(crate) fn flags_of(&self, component: Component) -> impl Iterator<Item = String> + '_ {
+        self.flags.iter().filter(move |(of, _)| *of == component).map(|(_, flag)| flag.clone())
+    }
+
+    /// The hosts on the LAN beside the control plane's.
+    pub(crate) fn hosts(&self) -> Vec<Address> {
+        let nodes = (1..=self.nodes).map(Address::node);
+        nodes.chain((1..=self.clients).map(Address::client)).collect()
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        if !(1..=99).contains(&self.nodes) || self.clients > 49 {
+            bail!("a site has 1 to 99 nodes and at most 49 clients, not {} and {}", self.nodes, self.clients);
+        }
+        if self.images.is_empty() {
+            bail!("no images: IRONLB_IMAGES names no folder with archives, and the description none");
+        }
+        Ok(())
+    }
+}
+
+fn images_from_environment() -> Vec<PathBuf> {
+    let Some(folder) = std::env::var_os("IRONLB_IMAGES") else { return Vec::new() };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut archives: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|end| end == "tar")).collect();
+    archives.sort();
+    archives
+}
+
+/// A host of the LAN and its addresses.
+///
+/// The LAN is 10.0.0.0/24 and fd00::/64: nodes from .1, clients from .101, the control plane and gateway at .254. What
+/// lies from .150 to .250 is the tests' own, for vips. In the IPv6 addresses the same numbers are read as they are
+/// written: node 12 is fd00::12.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) name: String,
+    pub(crate) v4: Ipv4Addr,
+    pub(crate) v6: Ipv6Addr,
+    pub(crate) mac: String,
+    /// The number of a node, which also names its pods' networks; None for a host without pods.
+    pub(crate) node: Option<u8>,
+}
+
+impl Address {
+    pub(crate) fn node(number: u8) -> Self {
+        Self { node: Some(number), ..Self::host(format!("n{number}"), number) }
+    }
+
+    pub(crate) fn client(number: u8) -> Self {
+        Self::host(format!("c{number}"), number + 100)
+    }
+
+    pub(crate) fn control_plane() -> Self {
+        Self::host(crate::netns::CONTROL_PLANE.to_owned(), 254)
+    }
+
+    fn host(name: String, last: u8) -> Self {
+        let digits = u16::from_str_radix(&last.to_string(), 16).unwrap_or_default();
+        Self {
+            name,
+            v4: Ipv4Addr::new(10, 0, 0, last),
+            v6: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, digits),
+            // Locally administered; the last byte is the IPv4 address's, so that a capture can be read.
+            mac: format!("02:00:00:00:00:{last:02x}"),
+            node: None,
+        }
+    }
+
+    /// The networks of the pods on this node.
+    pub(crate) fn pods(&self) -> Option<(String, String)> {
+        self.node.map(|number| (format!("10.244.{number}.0/24"), format!("fd00:244:{number}::/64")))
+    }
+}
+
+/// All pods of all nodes, for kube-proxy.
+pub(crate) const POD_NETWORKS: &str = "10.244.0.0/16,fd00:244::/32";
+/// Where Services get their cluster addresses from.
+pub(crate) const SERVICE_NETWORKS: &str = "10.96.0.0/16,fd00:96::/112";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_carry_the_hosts_number() {
+        let node = Address::node(12);
+        assert_eq!((node.v4.to_string(), node.v6.to_string()), ("10.0.0.12".into(), "fd00::12".into()));
+        assert_eq!(node.pods(), Some(("10.244.12.0/24".into(), "fd00:244:12::/64".into())));
+        assert_eq!(Address::client(1).v4.to_string(), "10.0.0.101");
+        assert_eq!(Address::control_plane().v6.to_string(), "fd00::254");
+        assert_eq!(Address::control_plane().mac, "02:00:00:00:00:fe");
+    }
+
+    #[test]
+    fn a_site_that_cannot_be_numbered_is_refused() {
+        let spec = |nodes| SiteSpec { images: vec!["pause.tar".into()], ..SiteSpec::new(nodes) };
+        assert!(spec(0).check().is_err());
+        assert!(spec(100).check().is_err());
+        assert!(spec(3).clients(50).check().is_err());
+        assert!(spec(99).clients(49).check().is_ok());
+        assert!(SiteSpec { images: Vec::new(), ..SiteSpec::new(3) }.check().is_err());
+    }
+}
