@@ -55,6 +55,7 @@ pub struct BgpPeerSpec {
     pub afi_safis: Option<Vec<AfiSafi>>,
     /// The nodes whose speakers have this session; absent is all.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
     pub node_selector: Option<LabelSelector>,
 
     /// Bidirectional forwarding detection (RFC 5880) beside the session.

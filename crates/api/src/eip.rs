@@ -72,9 +72,11 @@ pub struct EipSpec {
     pub avoid_buggy_ips: Option<bool>,
     /// Services that take their address from here when they name no Eip.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
     pub service_selector: Option<LabelSelector>,
     /// The nodes that may announce the addresses; absent is all.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
     pub node_selector: Option<LabelSelector>,
     /// True: `namespaces` and the selectors also bind Services that ask for this Eip by name. Absent is false, as in
     /// OpenELB.
@@ -112,6 +114,7 @@ pub struct Reservation {
     pub name: Option<String>,
     /// The labels of the Services it is kept for, instead of a name.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
     pub service_selector: Option<LabelSelector>,
 }
 
@@ -185,7 +188,9 @@ pub struct EipStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool_size: Option<i64>,
     /// Which Service holds an address: `namespace/name`, several joined by `;`.
+    // Atomic: the controller alone writes it, and `managedFields` would name each of up to 20,000 addresses once more.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
     pub used: Option<BTreeMap<String, String>>,
     /// The first address.
     #[serde(rename = "firstIP", skip_serializing_if = "Option::is_none")]

@@ -44,7 +44,6 @@ pub struct SpeakerStatus {
     pub ready: Option<bool>,
     /// The node's network interfaces.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub interfaces: Option<Vec<SpeakerInterface>>,
     /// The nodes whose speakers this one regards as alive, itself included.
     #[serde(skip_serializing_if = "Option::is_none")]
