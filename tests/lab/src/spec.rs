@@ -15,7 +15,7 @@ use anyhow::{Result, bail};
 /// ```
 #[derive(Debug, Clone)]
 pub struct SiteSpec {
-    /// Nodes `n1`, `n2`, ...; 1 to 99.
+    /// Nodes `n1`, `n2`, ...; 1 to 90.
     pub nodes: u8,
     /// Client hosts `c1`, `c2`, ... on the same LAN; 0 to 49.
     pub clients: u8,
@@ -139,8 +139,8 @@ impl SiteSpec {
     }
 
     pub(crate) fn check(&self) -> Result<()> {
-        if !(1..=99).contains(&self.nodes) || self.clients > 49 {
-            bail!("a site has 1 to 99 nodes and at most 49 clients, not {} and {}", self.nodes, self.clients);
+        if !(1..=90).contains(&self.nodes) || self.clients > 49 {
+            bail!("a site has 1 to 90 nodes and at most 49 clients, not {} and {}", self.nodes, self.clients);
         }
         if self.images.is_empty() {
             bail!("no images: IRONLB_IMAGES names no folder with archives, and the description none");
@@ -159,9 +159,9 @@ fn images_from_environment() -> Vec<PathBuf> {
 
 /// A host of the LAN and its addresses.
 ///
-/// The LAN is 10.0.0.0/24 and fd00::/64: nodes from .1, clients from .101, the control plane and gateway at .254. What
-/// lies from .150 to .250 is the tests' own, for vips. In the IPv6 addresses the same numbers are read as they are
-/// written: node 12 is fd00::12.
+/// The LAN is 192.168.0.0/24 and fd00::/64: nodes from .1, clients from .201, the control plane and gateway at .254. The
+/// manifests in `examples/` give out .91 to .130 and so apply as they stand; .131 to .200 is the tests' own, for vips. In
+/// the IPv6 addresses the same numbers are read as they are written: node 12 is fd00::12.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Address {
     pub(crate) name: String,
@@ -178,7 +178,7 @@ impl Address {
     }
 
     pub(crate) fn client(number: u8) -> Self {
-        Self::host(format!("c{number}"), number + 100)
+        Self::host(format!("c{number}"), number + 200)
     }
 
     pub(crate) fn control_plane() -> Self {
@@ -189,7 +189,7 @@ impl Address {
         let digits = u16::from_str_radix(&last.to_string(), 16).unwrap_or_default();
         Self {
             name,
-            v4: Ipv4Addr::new(10, 0, 0, last),
+            v4: Ipv4Addr::new(192, 168, 0, last),
             v6: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, digits),
             // Locally administered; the last byte is the IPv4 address's, so that a capture can be read.
             mac: format!("02:00:00:00:00:{last:02x}"),
@@ -215,9 +215,9 @@ mod tests {
     #[test]
     fn addresses_carry_the_hosts_number() {
         let node = Address::node(12);
-        assert_eq!((node.v4.to_string(), node.v6.to_string()), ("10.0.0.12".into(), "fd00::12".into()));
+        assert_eq!((node.v4.to_string(), node.v6.to_string()), ("192.168.0.12".into(), "fd00::12".into()));
         assert_eq!(node.pods(), Some(("10.244.12.0/24".into(), "fd00:244:12::/64".into())));
-        assert_eq!(Address::client(1).v4.to_string(), "10.0.0.101");
+        assert_eq!(Address::client(1).v4.to_string(), "192.168.0.201");
         assert_eq!(Address::control_plane().v6.to_string(), "fd00::254");
         assert_eq!(Address::control_plane().mac, "02:00:00:00:00:fe");
     }
@@ -226,9 +226,9 @@ mod tests {
     fn a_site_that_cannot_be_numbered_is_refused() {
         let spec = |nodes| SiteSpec { images: vec!["pause.tar".into()], ..SiteSpec::new(nodes) };
         assert!(spec(0).check().is_err());
-        assert!(spec(100).check().is_err());
+        assert!(spec(91).check().is_err());
         assert!(spec(3).clients(50).check().is_err());
-        assert!(spec(99).clients(49).check().is_ok());
+        assert!(spec(90).clients(49).check().is_ok());
         assert!(SiteSpec { images: Vec::new(), ..SiteSpec::new(3) }.check().is_err());
     }
 }
