@@ -1,1 +1,3 @@
-//! Placeholder for the crate's own text.
+//! The end-to-end scenarios, run on real clusters that the lab makes.
+
+pub mod crd_rules;
