@@ -60,3 +60,21 @@ readinessProbe:
 helm.sh/hook: pre-install,pre-upgrade
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end }}
+
+{{/* What controller and speaker need to notice OpenELB: a list by name is granted by name. */}}
+{{- define "ironlb.openelbRules" -}}
+# To notice that OpenELB still runs, and then only to observe. It asks for these names in every namespace, and may ask for
+# no other.
+- apiGroups: [apps]
+  resources: [deployments]
+  resourceNames: [openelb-controller, openelb-manager]
+  verbs: [get, list, watch]
+- apiGroups: [apps]
+  resources: [daemonsets]
+  resourceNames: [openelb-speaker]
+  verbs: [get, list, watch]
+- apiGroups: [admissionregistration.k8s.io]
+  resources: [validatingwebhookconfigurations, mutatingwebhookconfigurations]
+  resourceNames: [openelb-admission]
+  verbs: [get, list]
+{{- end }}
