@@ -44,11 +44,17 @@ impl CrdRule {
     }
 }
 
+/// The longest `spec.address` of an Eip, in characters; `maxLength` in the schema.
+pub const MAX_ADDRESS_CHARACTERS: usize = 4096;
+
+/// The most parts of a `spec.address` that is a list: what 4096 characters hold of the shortest IPv4 addresses.
+pub const MAX_ADDRESS_PARTS: usize = 512;
+
 /// Every rule.
 ///
 /// `address`: the limit of `split` is there for the API server's cost estimate, which takes an unlimited split for a
-/// list as long as the text. 512 parts are what 4096 characters hold of the shortest IPv4 addresses, and cost about 0.6
-/// of the budget (measured on 1.36: 850 parts pass, 1024 do not). Blanks are allowed around a comma, which OpenELB's
+/// list as long as the text. [`MAX_ADDRESS_PARTS`] cost about 0.6 of the budget (measured on 1.36: 850 parts pass, 1024 do
+/// not). Blanks are allowed around a comma, which OpenELB's
 /// grammar does not have; inside a part, as there, they are not. That a range goes upwards and stays in one family is
 /// not asked here: CEL cannot order IPv6 addresses.
 pub const RULES: &[CrdRule] = &[

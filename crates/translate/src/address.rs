@@ -1,7 +1,7 @@
 //! The grammar of `spec.address` and of `spec.exclude`: what OpenELB accepts, and lists of it.
 //!
 //! ```text
-//! list  = part *( "," part )            at most 32 parts and 4096 characters
+//! list  = part *( "," part )            at most 512 parts and 4096 characters
 //! part  = address | prefix | range      blanks around a part and around the dash are ignored
 //! prefix = address "/" length           host bits are ignored
 //! range = address "-" address           one family, the smaller one first
@@ -13,12 +13,11 @@ use ironlb_model::{AddressRange, IpFamily, Prefix};
 
 use crate::quote::quoted;
 
-/// The longest list that is read, in characters: the CRD's own limit, chosen because the API server's budget for the rule on this
-/// field ends a little above it.
-pub const MAX_CHARACTERS: usize = 4096;
+/// The longest list that is read, in characters: the CRD's own limit.
+pub const MAX_CHARACTERS: usize = ironlb_api::rules::MAX_ADDRESS_CHARACTERS;
 
-/// The most parts a list may have: the CRD's own limit, for the same reason.
-pub const MAX_PARTS: usize = 32;
+/// The most parts a list may have: the CRD's own limit.
+pub const MAX_PARTS: usize = ironlb_api::rules::MAX_ADDRESS_PARTS;
 
 /// What is wrong with a list of addresses, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

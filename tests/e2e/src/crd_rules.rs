@@ -1,10 +1,10 @@
 //! What the API server accepts and refuses of our kinds, asked of a real one.
 //!
-//! - [`rows`]: the rejection table. Each row is a spec that is created, and put in the place of another, in both served
+//! - `rows`: the rejection table. Each row is a spec that is created, and put in the place of another, in both served
 //!   versions; a refusal must be exactly the message in the row and no other.
-//! - [`lossless`]: nothing an object holds is lost on its way through `v1alpha1`, whatever the verb.
-//! - [`stored_before`]: what was stored before a rule existed can be patched in its status and deleted.
-//! - [`shown`]: the columns of `kubectl get`, and a `Speaker` through server-side apply.
+//! - `lossless`: nothing an object holds is lost on its way through `v1alpha1`, whatever the verb.
+//! - `stored_before`: what was stored before a rule existed can be patched in its status and deleted.
+//! - `shown`: the columns of `kubectl get`, and a `Speaker` through server-side apply.
 //!
 //! The table runs on the real CRDs, with objects of its own name that live for a moment. The other three need CRDs they
 //! can change and objects whose status nobody else writes; they use copies of the same CRDs under another group, and

@@ -142,3 +142,12 @@ fn a_speaker_has_no_spec() {
     assert_eq!(value, json!({"apiVersion": "ironlb.io/v1alpha1", "kind": "Speaker", "metadata": {"name": "n1"}}));
     assert_eq!(serde_json::from_value::<Speaker>(value).expect("a Speaker"), speaker);
 }
+
+#[test]
+fn the_limits_of_an_address_are_those_of_its_schema() {
+    let found = schemas().into_iter().find(|(kind, path, _)| kind == "Eip/v1alpha2" && path == ".spec.address");
+    let (_, _, schema) = found.expect("spec.address");
+    assert_eq!(schema["maxLength"], crate::rules::MAX_ADDRESS_CHARACTERS);
+    let rule = schema["x-kubernetes-validations"][0]["rule"].as_str().expect("a rule");
+    assert!(rule.contains(&format!("split(',', {})", crate::rules::MAX_ADDRESS_PARTS)), "{rule}");
+}

@@ -72,6 +72,7 @@ fn addresses() -> Vec<Row> {
         text("a list with a comma too many", "192.0.2.10,", ADDRESS),
         text("a list with one bad part", "192.0.2.10,192.0.2.11,x,192.0.2.12", ADDRESS),
         text("a list with semicolons", "192.0.2.10;192.0.2.11", ADDRESS),
+        text("513 addresses", &vec!["::1"; 513].join(","), ADDRESS),
         text("an address with a zone", "fe80::1%eth0", ADDRESS),
         text("an IPv4 address in IPv6 form", "::ffff:192.0.2.10", ADDRESS),
         row("no address", In::Both, json!({}), Expect::Reject { field: "spec.address", message: "Required value" }),
