@@ -11,12 +11,13 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Reads `POD_NAME` and `NODE_NAME`; a missing one is the empty string, which a client can tell from any real name.
+    /// Reads `POD_NAME` (else `HOSTNAME`, which the runtime sets to the pod's name) and `NODE_NAME`; a missing one is the
+    /// empty string, which a client can tell from any real name.
     pub(crate) fn from_environment() -> Self {
-        let read = |name| std::env::var(name).unwrap_or_default();
+        let read = |name| std::env::var(name).ok();
         Self {
-            pod: read("POD_NAME"),
-            node: read("NODE_NAME"),
+            pod: read("POD_NAME").or_else(|| read("HOSTNAME")).unwrap_or_default(),
+            node: read("NODE_NAME").unwrap_or_default(),
         }
     }
 

@@ -23,7 +23,7 @@ const USAGE: &str = "usage:
       on SIGTERM go on serving for the grace time (default 3 s), then finish and end
   ironlb-backend pause
       sleep until SIGTERM or SIGINT, reaping children
-environment of serve: POD_NAME, NODE_NAME";
+environment of serve: POD_NAME (else HOSTNAME), NODE_NAME";
 
 /// Long enough for the endpoint's removal to reach every node's kube-proxy (whose own minimum sync period is 1 s), and
 /// short beside a pod's default termination period of 30 s; chosen.
