@@ -6,9 +6,9 @@
 //! - `stored_before`: what was stored before a rule existed can be patched in its status and deleted.
 //! - `shown`: the columns of `kubectl get`, and a `Speaker` through server-side apply.
 //!
-//! The table runs on the real CRDs, with objects of its own name that live for a moment. The other three need CRDs they
-//! can change and objects whose status nobody else writes; they use copies of the same CRDs under another group, and
-//! take them away at the end. So [`run`] can share a cluster with a running ironlb.
+//! [`run`] can share a cluster with a running ironlb: what it stores are objects of copies of the CRDs under another
+//! group, which are taken away at the end. Of the real CRDs it is checked that they are those of this source, and each
+//! row is created there as a dry run, which the API server judges like any other request and then forgets.
 
 mod bgp_rows;
 mod crds;
@@ -30,9 +30,8 @@ use server::Server;
 /// When a check failed, or when the API server could not be asked.
 pub async fn run(client: Client) -> anyhow::Result<()> {
     let server = Server::new(client);
-    crds::apply_real(&server).await?;
     let mut report = Report::default();
-    rows::run(&server, &mut report).await?;
+    crds::real_ones_are_ours(&server, &mut report).await?;
     let copies = crds::Copies::make(&server).await?;
     let outcome = on_copies(&server, &mut report).await;
     copies.remove(&server).await?;
@@ -41,6 +40,7 @@ pub async fn run(client: Client) -> anyhow::Result<()> {
 }
 
 async fn on_copies(server: &Server, report: &mut Report) -> anyhow::Result<()> {
+    rows::run(server, report).await?;
     lossless::run(server, report).await?;
     shown::run(server, report).await?;
     stored_before::run(server, report).await

@@ -7,6 +7,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
+use super::Report;
+use super::lossless::difference;
 use super::server::{Answer, Collection, MANAGER, Server};
 
 /// The group of the copies.
@@ -15,10 +17,19 @@ const COPY_GROUP: &str = "crd-rules.ironlb.io";
 /// A CRD is served within a second on an idle machine; chosen with room for a busy one.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Applies the real CRDs and waits until they are served.
-pub(super) async fn apply_real(server: &Server) -> anyhow::Result<()> {
+/// Makes sure that the real CRDs are there, and that they are those of this source: applies what is absent, and touches
+/// nothing that an installed ironlb brought.
+pub(super) async fn real_ones_are_ours(server: &Server, report: &mut Report) -> anyhow::Result<()> {
+    let api = Api::<CustomResourceDefinition>::all(server.client.clone());
     for crd in ironlb_api::crds() {
-        apply(server, &serde_json::to_value(crd)?).await?;
+        let name = crd.metadata.name.clone().context("a CRD without a name")?;
+        if api.get_opt(&name).await?.is_none() {
+            apply(server, &serde_json::to_value(&crd)?).await?;
+        }
+        let installed = api.get(&name).await?;
+        let (wanted, found) = (json!(crd.spec.versions), json!(installed.spec.versions));
+        let outcome = if wanted == found { Ok(()) } else { Err(difference(&wanted, &found)) };
+        report.check(&format!("CRD {name} is the one of this source"), outcome);
     }
     Ok(())
 }

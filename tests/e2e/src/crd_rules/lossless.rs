@@ -103,6 +103,11 @@ fn list_differences(path: &str, wanted: &Value, shown: &Value, lines: &mut Vec<S
                 list_differences(&format!("{path}.{name}"), &of(wanted), &of(shown), lines);
             }
         }
+        (Value::Array(wanted), Value::Array(shown)) if wanted.len() == shown.len() => {
+            for (at, (wanted, shown)) in wanted.iter().zip(shown).enumerate() {
+                list_differences(&format!("{path}[{at}]"), wanted, shown, lines);
+            }
+        }
         _ if wanted == shown => {}
         _ => lines.push(format!("{path}: wanted {wanted}, found {shown}")),
     }

@@ -80,7 +80,11 @@ pub(super) async fn run(server: &Server, report: &mut Report) -> anyhow::Result<
             Expect::Reject { .. } => rejected += 1,
         }
         for version in row.versions.versions() {
-            let of = crds::real(row.kind, version);
+            let real = crds::real(row.kind, version);
+            let answer = server.create_dry(&real, &real.object(NAME, &row.spec)).await?;
+            report.check(&title(&row, version, "dry create"), judge(&row.expect, &answer));
+
+            let of = crds::copy(row.kind, version);
             let object = of.object(NAME, &row.spec);
 
             server.delete(&of, NAME).await?;

@@ -62,6 +62,11 @@ impl Server {
         self.write(Method::POST, &of.path(), "application/json", object).await
     }
 
+    /// As a create, and nothing is stored.
+    pub(super) async fn create_dry(&self, of: &Collection, object: &Value) -> anyhow::Result<Answer> {
+        self.write(Method::POST, &format!("{}?dryRun=All", of.path()), "application/json", object).await
+    }
+
     pub(super) async fn get(&self, of: &Collection, name: &str) -> anyhow::Result<Answer> {
         self.send(Method::GET, format!("{}/{name}", of.path()), "application/json", None).await
     }
