@@ -72,15 +72,15 @@ crds: prerequisites-build ## write crds/*.yaml from the types in crates/api
 .PHONY: test test-unit test-lab test-e2e
 test: prerequisites test-unit test-lab test-e2e ## everything below the lab, then every scenario in the lab
 
-test-unit:
+test-unit: prerequisites-build ## the tests below the lab
 	@$(PART) 'image writer' python3 scripts/test_oci_image.py
 	@$(PART) 'unit, property and doc tests' scripts/cargo-test.sh --workspace --exclude ironlb-lab --exclude ironlb-e2e
 
 test-lab: lab-bin lab-images
 	@$(PART) 'the lab itself' scripts/with-lab.sh scripts/cargo-test.sh --package ironlb-lab
 
-test-e2e: lab-bin lab-images
-	@$(PART) 'scenarios in the lab' scripts/with-lab.sh scripts/cargo-test.sh --package ironlb-e2e
+test-e2e: lab-bin lab-images ## the scenarios alone; ONLY=text runs those whose name holds it
+	@$(PART) 'scenarios in the lab' scripts/with-lab.sh scripts/cargo-test.sh --package ironlb-e2e $(if $(ONLY),--test e2e -- $(ONLY))
 
 .PHONY: lab-bin lab-images
 lab-bin: prerequisites-lab ## build the lab's Kubernetes, containerd and Helm (once per version)
@@ -98,6 +98,7 @@ soak: prerequisites lab-bin lab-images ## many runs and large numbers: hours
 
 .PHONY: demo demo-down
 demo: prerequisites lab-bin lab-images ## a site on this machine, step by step; KEEP=1 leaves it up
+	@$(PART) 'the demo itself' cargo build --locked --package ironlb-e2e --bin demo
 	@scripts/with-lab.sh cargo run --quiet --locked --package ironlb-e2e --bin demo
 
 demo-down: prerequisites-build ## take down a site that `make demo KEEP=1` left up
