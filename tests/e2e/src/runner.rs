@@ -1,0 +1,172 @@
+//! Runs scenarios on sites, and says how it went.
+//!
+//! Sites are dear and scenarios are cheap, so scenarios share a site: each works in a namespace and with addresses of its own and
+//! leaves neither behind. What changes the site itself (power cuts, a stopped API server) comes after what does not, one
+//! at a time, and is put back in order before the next.
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use ironlb_lab::{Capsule, SiteSpec};
+
+use crate::evidence;
+use crate::ground::Ground;
+use crate::stage::Stage;
+
+/// What a scenario returns.
+pub type Outcome<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+
+/// Something that must be true, and the steps that show it.
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    /// A short name: its namespace, and what a filter is compared with.
+    pub name: &'static str,
+    /// What holds when it passes, in words.
+    pub shows: &'static str,
+    /// The last number of the first address of its range.
+    pub first_address: u8,
+    /// The steps.
+    pub run: for<'a> fn(&'a Ground<'a>) -> Outcome<'a>,
+}
+
+/// Scenarios that share a site.
+#[derive(Debug)]
+pub struct SitePlan {
+    /// The site, in words.
+    pub title: &'static str,
+    /// The site's description.
+    pub spec: fn() -> SiteSpec,
+    /// What is shown on it, in this order.
+    pub scenarios: Vec<Scenario>,
+}
+
+/// Which scenarios are wanted: those whose name holds one of the texts; all if there is none.
+#[derive(Debug, Default)]
+pub struct Filter(Vec<String>);
+
+impl Filter {
+    /// Reads the arguments that are not flags.
+    pub fn from_arguments(arguments: impl Iterator<Item = String>) -> Self {
+        Self(arguments.filter(|argument| !argument.starts_with('-')).collect())
+    }
+
+    fn admits(&self, name: &str) -> bool {
+        self.0.is_empty() || self.0.iter().any(|text| name.contains(text.as_str()))
+    }
+}
+
+/// Prints the names of the scenarios, as `cargo test -- --list` does.
+pub fn list(plans: &[SitePlan], filter: &Filter) {
+    for plan in plans {
+        for scenario in plan.scenarios.iter().filter(|scenario| filter.admits(scenario.name)) {
+            println!("{}: test", scenario.name);
+        }
+    }
+}
+
+/// Runs what the filter admits, site after site; true if all passed.
+pub async fn run(capsule: &Capsule, plans: &[SitePlan], filter: &Filter, records: &Path) -> bool {
+    let mut tally = Tally::default();
+    for plan in plans {
+        let (wanted, others): (Vec<Scenario>, Vec<_>) =
+            plan.scenarios.iter().partition(|scenario| filter.admits(scenario.name));
+        tally.left_out += others.len();
+        if !wanted.is_empty() {
+            on_site(capsule, plan, &wanted, records, &mut tally).await;
+        }
+    }
+    tally.close()
+}
+
+async fn on_site(capsule: &Capsule, plan: &SitePlan, scenarios: &[Scenario], records: &Path, tally: &mut Tally) {
+    println!("\nsite: {}", plan.title);
+    let start = Instant::now();
+    let stage = match Stage::raise(capsule, (plan.spec)(), records).await {
+        Ok(stage) => stage,
+        Err(error) => {
+            tally.note(&format!("site: {}", plan.title), start.elapsed(), Err(error));
+            tally.not_run += scenarios.len();
+            return;
+        }
+    };
+    tally.note(&format!("site: {}", plan.title), start.elapsed(), Ok(()));
+    for scenario in scenarios {
+        println!("test {}: {}", scenario.name, scenario.shows);
+        let start = Instant::now();
+        let outcome = one(&stage, scenario).await;
+        tally.note(scenario.name, start.elapsed(), outcome);
+    }
+    let start = Instant::now();
+    let outcome = stage.site.down().await;
+    tally.note(&format!("site taken down: {}", plan.title), start.elapsed(), outcome);
+}
+
+/// One scenario on ground of its own, which is cleared whatever came of it.
+async fn one(stage: &Stage, scenario: &Scenario) -> Result<()> {
+    let ground = Ground::lay(stage, scenario.name, scenario.first_address).await?;
+    let outcome = (scenario.run)(&ground).await;
+    if let Err(error) = &outcome {
+        println!("{error:?}");
+        evidence::print(stage, Some(ground.name())).await;
+        stage.mend().await?;
+    }
+    let cleared = ground.clear().await;
+    outcome.and(cleared)
+}
+
+/// How one scenario went.
+#[derive(Debug)]
+struct Ended {
+    name: String,
+    took: Duration,
+    failure: Option<String>,
+}
+
+/// How all of them went.
+#[derive(Debug, Default)]
+struct Tally {
+    results: Vec<Ended>,
+    /// Filtered out.
+    left_out: usize,
+    /// Their site did not come up.
+    not_run: usize,
+}
+
+impl Tally {
+    /// Notes how a scenario, or a step around the scenarios, went.
+    fn note(&mut self, name: &str, took: Duration, outcome: Result<()>) {
+        let failure = outcome.err().map(|error| format!("{error:#}"));
+        match &failure {
+            None => println!("test {name} ... ok ({:.1} s)", took.as_secs_f64()),
+            Some(why) => println!("test {name} ... FAILED ({:.1} s): {why}", took.as_secs_f64()),
+        }
+        self.results.push(Ended { name: name.to_owned(), took, failure });
+    }
+
+    /// Prints the ten slowest, the failures and the closing line; true when all passed and at least one ran.
+    fn close(mut self) -> bool {
+        self.results.sort_by_key(|result| std::cmp::Reverse(result.took));
+        println!("\nthe ten slowest:");
+        for result in self.results.iter().take(10) {
+            println!("  {:>6.1} s  {}", result.took.as_secs_f64(), result.name);
+        }
+        let failed: Vec<_> = self.results.iter().filter(|result| result.failure.is_some()).collect();
+        if !failed.is_empty() {
+            println!("\nfailures:");
+            for result in &failed {
+                println!("  {}: {}", result.name, result.failure.as_deref().unwrap_or_default());
+            }
+        }
+        let passed = self.results.len() - failed.len();
+        let failed = failed.len() + self.not_run;
+        let word = if failed == 0 && passed > 0 { "ok" } else { "FAILED" };
+        println!(
+            "\ntest result: {word}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {} filtered out",
+            self.left_out
+        );
+        word == "ok"
+    }
+}

@@ -1,0 +1,77 @@
+//! What ironlb promises, a file per scenario, and on which sites they are shown.
+
+pub mod api_server_stopped;
+pub mod controller_leader_killed;
+pub mod crd_rules;
+pub mod eip_in_use;
+pub mod every_process_is_a_pods;
+pub mod examples_apply;
+pub mod faults;
+pub mod helm_uninstall;
+pub mod helm_upgrade;
+pub mod many_services;
+pub mod no_eip_fits;
+pub mod owner_cut_off;
+pub mod power_cut;
+pub mod quick_start;
+pub mod refused_status_write;
+pub mod speaker_frozen;
+pub mod speaker_killed;
+
+use ironlb_lab::{ProxyMode, SiteSpec};
+
+use crate::runner::{Scenario, SitePlan};
+
+/// All scenarios, by site. On each, those that leave the site as it is come first.
+#[must_use]
+pub fn plans() -> Vec<SitePlan> {
+    vec![
+        SitePlan {
+            title: "three nodes, kube-proxy in nftables mode",
+            spec: || SiteSpec::new(3).clients(2),
+            scenarios: vec![
+                every_process_is_a_pods::SCENARIO,
+                crd_rules::SCENARIO,
+                quick_start::SCENARIO,
+                examples_apply::SCENARIO,
+                no_eip_fits::SCENARIO,
+                refused_status_write::SCENARIO,
+                eip_in_use::SCENARIO,
+                many_services::SCENARIO,
+                faults::SCENARIO,
+                controller_leader_killed::SCENARIO,
+                speaker_killed::SCENARIO,
+                speaker_frozen::SCENARIO,
+                owner_cut_off::SCENARIO,
+                api_server_stopped::SCENARIO,
+                power_cut::SCENARIO,
+                helm_upgrade::SCENARIO,
+                helm_uninstall::SCENARIO,
+            ],
+        },
+        SitePlan {
+            title: "two nodes, kube-proxy in iptables mode",
+            spec: || SiteSpec::new(2).clients(2).proxy_mode(ProxyMode::Iptables),
+            scenarios: vec![
+                Scenario { name: "quick-start-iptables", ..quick_start::SCENARIO },
+                Scenario { name: "power-cut-two-nodes", ..power_cut::SCENARIO },
+            ],
+        },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_scenario_shares_neither_name_nor_addresses_with_another_on_its_site() {
+        for plan in plans() {
+            let names: BTreeSet<_> = plan.scenarios.iter().map(|scenario| scenario.name).collect();
+            let ranges: BTreeSet<_> = plan.scenarios.iter().map(|scenario| scenario.first_address).collect();
+            assert_eq!((names.len(), ranges.len()), (plan.scenarios.len(), plan.scenarios.len()), "{}", plan.title);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! `helm upgrade` with a changed value.
+
+use anyhow::{Result, ensure};
+use ironlb_lab::wait_for;
+
+use crate::ground::Ground;
+use crate::runner::Scenario;
+use crate::stage::PATIENCE;
+use crate::{handover, owner, release};
+
+/// A value that changes both workloads' pods.
+pub const SCENARIO: Scenario = Scenario {
+    name: "helm-upgrade",
+    shows: "an upgrade that replaces every pod of ironlb keeps all addresses, and never do two nodes answer for one",
+    first_address: 163,
+    run: |ground| Box::pin(run(ground)),
+};
+
+async fn run(ground: &Ground<'_>) -> Result<()> {
+    let stage = ground.stage();
+    ground.eip(2).await?;
+    ground.web(2).await?;
+    for name in ["one", "two"] {
+        ground.service(name).await?;
+    }
+    let vips = [ground.served("one").await?, ground.served("two").await?];
+    for vip in vips {
+        owner::of(stage, vip).await?;
+    }
+    let mut capture = stage.capture(&ground.record("lan"))?;
+    let probe = stage.probe(&ground.record("client"), vips[0])?;
+    let before = release::pods(stage, "speaker").await?;
+
+    release::helm(stage, "upgrade", &["--set", "logLevel=debug"]).await?;
+    wait_for(PATIENCE, "every speaker to be a new one", || async {
+        let now = release::pods(stage, "speaker").await?;
+        Ok((now.len() == before.len() && now.keys().all(|pod| !before.contains_key(pod))).then_some(()))
+    })
+    .await?;
+    release::all_well(stage, PATIENCE).await?;
+
+    let report = tokio::task::spawn_blocking(move || probe.stop()).await??;
+    println!("    {report}");
+    for (name, vip) in ["one", "two"].into_iter().zip(vips) {
+        ensure!(ground.addresses(name).await? == [vip.to_string()], "the address of {name} changed");
+        owner::of(stage, vip).await?;
+        handover::check_no_overlap(&capture.look(Clone::clone)?, vip)?;
+    }
+    Ok(())
+}
