@@ -41,7 +41,7 @@ pub async fn print(stage: &Stage, namespace: Option<&str>) {
         let text = String::from_utf8_lossy(&text);
         // klog's lines begin with the level: E for errors.
         let errors: Vec<&str> = text.lines().filter(|line| line.starts_with('E')).collect();
-        println!("--- errors of the kubelet of {}, the last\n{}", node.name(), last(&errors, 10));
+        println!("--- errors of the kubelet of {}, the last\n{}", node.name(), last(&errors, 5));
     }
     println!("--- measurements: {}", stage.records().display());
 }
