@@ -28,7 +28,7 @@ use crate::owner::{SiteId, cache_folder};
 /// Tells a process started from our own executable what it is to be; read once, in [`enter`].
 pub(crate) const ROLE: &str = "IRONLB_LAB_ROLE";
 /// Set to the site's identity for everything that runs inside.
-const INSIDE: &str = "IRONLB_LAB_SITE";
+pub(crate) const INSIDE: &str = "IRONLB_LAB_SITE";
 /// Inside: tells the first process that the site is to stay when the site's process ends.
 const KEPT: &str = "/run/lab/kept";
 
@@ -54,28 +54,42 @@ pub enum Lifetime {
 /// Enters a capsule: runs this command a second time, in namespaces of its own, and returns there.
 ///
 /// Outside this never returns: the process becomes the supervisor and exits with the inner one's code. It must be the
-/// first thing `main` does, before any thread exists and before arguments are read, because nodes of the site start from
-/// this executable too. Inside a capsule it returns at once.
+/// first thing `main` does, before any thread exists and before arguments are read (or directly after [`play_role`],
+/// where arguments decide). Inside a capsule it returns at once.
 ///
 /// # Errors
 /// Not root, or the kernel refuses a namespace, a mount or a control group.
 pub fn enter(lifetime: Lifetime) -> Result<Capsule> {
-    let role = std::env::var(ROLE).unwrap_or_default();
-    match role.as_str() {
+    play_role()?;
+    match std::env::var(INSIDE).ok().as_deref().map(SiteId::parse) {
+        Some(Some(id)) => Ok(Capsule { id }),
+        Some(None) => bail!("{INSIDE} is set to something that is no site"),
+        None => match lifetime {
+            Lifetime::OfTheCommand => supervise::supervisor(false),
+            Lifetime::UntilTakenDown => supervise::in_front(),
+        },
+    }
+}
+
+/// Does what this process was started for, if the lab started it: the capsule's and the nodes' first processes, and
+/// programs on their way into a node, all start from the executable that uses the lab. Returns in any other process.
+///
+/// # Errors
+/// The part it has to play fails.
+pub fn play_role() -> Result<()> {
+    match std::env::var(ROLE).unwrap_or_default().as_str() {
         "first" => init::first_process(),
-        "supervisor" => supervise::supervisor(true),
+        "supervisor" => supervise::supervisor(true).map(drop),
         "node" => crate::place::node_process(),
         "join" => crate::place::join_node(),
-        "" => match std::env::var(INSIDE).ok().as_deref().map(SiteId::parse) {
-            Some(Some(id)) => Ok(Capsule { id }),
-            Some(None) => bail!("{INSIDE} is set to something that is no site"),
-            None => match lifetime {
-                Lifetime::OfTheCommand => supervise::supervisor(false),
-                Lifetime::UntilTakenDown => supervise::in_front(),
-            },
-        },
+        "" => Ok(()),
         other => bail!("unknown {ROLE} {other:?}"),
     }
+}
+
+/// Whether this process runs inside a capsule.
+pub fn is_inside() -> bool {
+    crate::visit::is_inside()
 }
 
 impl Capsule {

@@ -182,6 +182,8 @@ fn parse(own: &str, mounts: &str) -> Vec<Hierarchy> {
         };
         let Some((point, root, _)) = mounts.iter().find(|(_, _, options)| carries(options)) else { continue };
         let inside = path.strip_prefix(root).unwrap_or(path).trim_start_matches('/');
+        // A visitor from outside the cgroup namespace; what it may make or join lies below the namespace's top.
+        let inside = if inside.starts_with("..") { "" } else { inside };
         if controllers.is_empty() {
             version2 = Some(Hierarchy { controllers: String::new(), base: PathBuf::from(point) });
         } else {
@@ -280,6 +282,12 @@ mod tests {
             ("name=systemd", "/sys/fs/cgroup/systemd/"),
         ];
         assert_eq!(bases(own, VERSION_1), expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+    }
+
+    #[test]
+    fn a_visitor_from_outside_the_namespace_works_below_its_top() {
+        let expected = ("memory".to_owned(), "/sys/fs/cgroup/memory/".to_owned());
+        assert_eq!(bases("4:memory:/../8\n", VERSION_1), [expected]);
     }
 
     #[test]

@@ -48,6 +48,7 @@ mod place;
 pub mod probe;
 mod site;
 mod spec;
+pub mod visit;
 mod wait;
 
 pub use capsule::{Capsule, Lifetime};

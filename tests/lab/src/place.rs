@@ -16,10 +16,11 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::signal::SigSet;
 use nix::unistd::sethostname;
 
 use crate::capsule::init::reap_for_ever;
-use crate::capsule::{Capsule, ROLE, SITE_FOLDER, bind, detach_mounts, mount_on};
+use crate::capsule::{ROLE, SITE_FOLDER, bind, detach_mounts, mount_on};
 use crate::cgroups::Cgroups;
 use crate::netns::Netns;
 
@@ -115,18 +116,23 @@ pub(crate) fn boot(node: &str) -> Result<Child> {
 
 /// Runs `work` on a thread whose children are members of the node's pid namespace.
 fn in_pid_namespace<T: Send>(node: &str, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
-    let first = first_process_of(node).ok_or_else(|| io::Error::other(format!("{node} has no power")))?;
     thread::scope(|scope| {
         let worker = thread::Builder::new().name(format!("into-{node}")).spawn_scoped(scope, || {
-            setns(File::open(format!("/proc/{first}/ns/pid"))?, CloneFlags::CLONE_NEWPID)?;
+            enter_pid_namespace(node)?;
             work()
         })?;
         worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
+/// Makes the children of the calling thread, from now on, members of the node's pid namespace.
+pub(crate) fn enter_pid_namespace(node: &str) -> io::Result<()> {
+    let first = first_process_of(node).ok_or_else(|| io::Error::other(format!("{node} has no power")))?;
+    Ok(setns(File::open(format!("/proc/{first}/ns/pid"))?, CloneFlags::CLONE_NEWPID)?)
+}
+
 /// The role `join`: moves this process into the node and becomes the program that the arguments name.
-pub(crate) fn join_node() -> Result<Capsule> {
+pub(crate) fn join_node() -> Result<()> {
     let node = std::env::var(NODE).context(NODE)?;
     let mut argv = std::env::args_os().skip(1);
     let program = argv.next().context("an empty command")?;
@@ -138,12 +144,14 @@ pub(crate) fn join_node() -> Result<Capsule> {
     for namespace in namespaces {
         setns(namespace, CloneFlags::empty()).with_context(|| format!("entering {node}"))?;
     }
+    // A command that waits for this one may have held signals back.
+    SigSet::all().thread_unblock()?;
     let error = Command::new(&program).args(argv).env_remove(ROLE).env_remove(NODE).exec();
     Err(error).with_context(|| format!("{} on {node}", program.to_string_lossy()))
 }
 
 /// The role `node`: pid 1 of a node, already in its network namespace. Mounts what is the node's own, then reaps.
-pub(crate) fn node_process() -> Result<Capsule> {
+pub(crate) fn node_process() -> Result<()> {
     let node = std::env::var(NODE).context(NODE)?;
     let cgroups = Cgroups::detect()?;
     cgroups.become_root(&node)?;
@@ -160,6 +168,8 @@ pub(crate) fn node_process() -> Result<Capsule> {
     println!("{READY}");
     let null = fs::OpenOptions::new().write(true).open("/dev/null")?;
     nix::unistd::dup2_stdout(&null)?;
+    // A site that is kept must not hold on to the terminal or the pipe of the command that made it.
+    nix::unistd::dup2_stderr(&null)?;
     reap_for_ever()
 }
 

@@ -3,6 +3,8 @@
 mod commands;
 mod faults;
 
+pub(crate) use self::commands::with_kubeconfig;
+
 use std::fmt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};

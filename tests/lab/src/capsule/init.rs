@@ -14,11 +14,11 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, sethostname};
 
-use super::{Capsule, INSIDE, KEPT, ROLE, SITE_FOLDER, detach_mounts, mount_on};
+use super::{INSIDE, KEPT, ROLE, SITE_FOLDER, detach_mounts, mount_on};
 use crate::cgroups::Cgroups;
 
 /// Runs as pid 1 of the capsule until the site's process ends; its standard input leads to the supervisor.
-pub(super) fn first_process() -> Result<Capsule> {
+pub(super) fn first_process() -> Result<()> {
     die_with_parent()?;
     // The supervisor's signal mask was inherited, and everything inside would go on to inherit it.
     SigSet::all().thread_unblock()?;
@@ -87,7 +87,7 @@ fn reap_until(awaited: i32) -> Result<i32> {
 /// What the first process of a pid namespace is for: it becomes the parent of every orphan in there, and buries it.
 ///
 /// Never returns well; starts nothing, so nothing inherits the blocked signal.
-pub(crate) fn reap_for_ever<T>() -> Result<T> {
+pub(crate) fn reap_for_ever() -> Result<()> {
     let children = SigSet::from_iter([Signal::SIGCHLD]);
     children.thread_block()?;
     loop {
