@@ -1,1 +1,28 @@
-//! Placeholder for the crate's own text.
+//! The speaker: brings the traffic for the vips to its node.
+//!
+//! It is a loop around two pure parts. [`ironlb_announce::step`] decides what this node should own and answer for;
+//! [`ironlb_membership::Membership`] knows who is alive, claims vips, and says for which of them this node may answer, and until
+//! when. The loop feeds both with what it observes and carries out what they ask for.
+//!
+//! What it does not do: it holds no rule of election, of claims or of ARP, and it writes nothing but its node's Lease and its
+//! Speaker object.
+//!
+//! Invariants:
+//! - nothing is answered that membership has not confirmed as ours, nor longer than it allows;
+//! - what is lost is answered no more before a Lease is written that gives it away;
+//! - nothing is decided before every watch has finished its first list.
+//!
+//! Start reading at [`run`], then `reconcile.rs`.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod lease;
+mod metrics;
+mod reconcile;
+mod routes;
+mod run;
+mod status;
+
+pub use args::{Args, Membership};
+pub use run::run;

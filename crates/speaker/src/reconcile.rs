@@ -1,0 +1,473 @@
+//! The loop of the speaker: observe, decide, act.
+//!
+//! 1. Wait until something has changed, an answer has come, or something is due.
+//! 2. Tell membership what the watches, the API server and the wire have shown, and carry out what it asks for.
+//! 3. Decide what this node should own and answer for: [`ironlb_announce::step`]; tell membership what it should own.
+//! 4. Answer for what is both decided and confirmed, and for nothing else; move the fence.
+//! 5. Report, where there is something new to tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ironlb_announce::{Action, Announcements, LocalView, Memory, REPORT_INTERVAL, step};
+use ironlb_k8s::{NodeLease, NodeLeases, Outcome, Stores, Writer, clock};
+use ironlb_layer2::{Layer2, Observation};
+use ironlb_membership::{Config, Incarnation, Input, Membership, Notice, Output, Timing};
+use ironlb_model::{InterfaceName, Interfaces, MacAddr, NodeName, ServiceId, Settings, Timestamp, WallTime};
+use ironlb_telemetry::{Gate, fields};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::lease;
+use crate::metrics::SpeakerMetrics;
+use crate::routes::Routes;
+use crate::status::{MAX_CONFLICTS, Telling};
+
+/// Changes within this time are decided on together. Chosen: a list of 10,000 arrives as a handful of decisions, and nobody feels it.
+const MERGE: Duration = Duration::from_millis(5);
+
+/// After a failure of ours to act (an interface's thread, the report) it is tried again this much later. Chosen: a person would.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How long the report may stand still in the wake of a refusal. Chosen: a missing right is mended by people, not by asking.
+const REFUSED_RETRY: Duration = Duration::from_secs(10);
+
+/// What the loop works with.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) node: NodeName,
+    pub(crate) incarnation: String,
+    pub(crate) settings: Settings,
+    pub(crate) stores: Arc<Stores>,
+    pub(crate) leases: NodeLeases,
+    pub(crate) writer: Writer,
+    pub(crate) layer2: Arc<Layer2>,
+    pub(crate) observations: mpsc::Receiver<Observation>,
+    pub(crate) metrics: SpeakerMetrics,
+    /// Opens with the first snapshot: from then on this node is a candidate.
+    pub(crate) gate: Gate,
+}
+
+/// An answer from the API server.
+enum Answer {
+    /// To a renewal of our Lease.
+    Renewed(Outcome),
+    /// To a list of all Leases, begun at this moment.
+    Listed(Timestamp, Option<Vec<NodeLease>>),
+    /// To a report.
+    Reported(Box<Telling>, Outcome),
+}
+
+struct Speaker {
+    context: Context,
+    timing: Timing,
+    membership: Membership,
+    interfaces: watch::Receiver<Arc<Interfaces>>,
+    routes: Routes,
+    memory: Memory,
+    /// The Leases as membership was last told of them.
+    told: BTreeMap<NodeName, Arc<NodeLease>>,
+    answers: JoinSet<Answer>,
+    /// Since when each vip is answered, for people.
+    since: BTreeMap<IpAddr, WallTime>,
+    conflicts: BTreeMap<(IpAddr, MacAddr), WallTime>,
+    reporting: bool,
+    reported: Option<Telling>,
+    report_not_before: Timestamp,
+    /// A vip could not be answered or silenced: another round is due then.
+    retry_at: Option<Timestamp>,
+    has_left: bool,
+}
+
+/// Runs until `shutdown`, and then until this node's Lease is given back.
+pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
+    let timing = Timing::lease();
+    let incarnation = Incarnation(context.incarnation.clone());
+    let mut speaker = Speaker {
+        membership: Membership::new(Config { node: context.node.clone(), incarnation, timing }),
+        interfaces: context.layer2.interfaces(),
+        timing,
+        context,
+        routes: Routes::default(),
+        memory: Memory::default(),
+        told: BTreeMap::new(),
+        answers: JoinSet::new(),
+        since: BTreeMap::new(),
+        conflicts: BTreeMap::new(),
+        reporting: false,
+        reported: None,
+        report_not_before: Timestamp::ZERO,
+        retry_at: None,
+        has_left: false,
+    };
+    speaker.serve(shutdown).await;
+}
+
+impl Speaker {
+    async fn serve(&mut self, shutdown: CancellationToken) {
+        let mut due = Some(clock::now());
+        let mut is_leaving = false;
+        while !self.has_left {
+            let now = clock::now();
+            if due.is_some_and(|at| at <= now) {
+                due = self.round(now).await;
+                if self.has_left {
+                    return;
+                }
+            }
+            tokio::select! {
+                () = shutdown.cancelled(), if !is_leaving => {
+                    is_leaving = true;
+                    self.tell(Input::Shutdown).await;
+                    due = Some(clock::now());
+                }
+                () = self.context.stores.signal.raised() => due = sooner(due, clock::now() + MERGE),
+                // Leases are not merged: each is a sign of life, and handing them on costs microseconds.
+                () = self.context.stores.lease_signal.raised() => {
+                    if self.hear_leases().await {
+                        due = Some(clock::now());
+                    }
+                    due = earliest(due, self.membership.poll_timeout());
+                }
+                Ok(()) = self.interfaces.changed() => {
+                    self.routes.grow_old();
+                    due = sooner(due, clock::now() + MERGE);
+                }
+                Some(observation) = self.context.observations.recv() => {
+                    self.observe(observation).await;
+                    due = Some(clock::now());
+                }
+                Some(answer) = self.answers.join_next() => {
+                    match answer {
+                        Ok(answer) => self.take_in(answer).await,
+                        // A task that only waits for an answer has panicked: a fault of ours. Without the answer membership would
+                        // wait for ever, so this process ends and the next one begins anew.
+                        Err(error) => std::panic::resume_unwind(error.into_panic()),
+                    }
+                    due = Some(clock::now());
+                }
+                () = sleep_until(due) => (),
+            }
+        }
+    }
+
+    /// Steps 2 to 5; returns when the next round is due.
+    async fn round(&mut self, now: Timestamp) -> Option<Timestamp> {
+        self.membership.handle_timeout(now);
+        self.carry_out().await;
+        self.hear_leases().await;
+        let mut wake_at = None;
+        if let Some(snapshot) = self.context.stores.snapshot(&self.context.settings) {
+            self.context.gate.open();
+            self.membership.handle_input(now, Input::Ready(true));
+            self.routes.refresh(&snapshot, now).await;
+            // Claims may be confirmed, or lost, by what the decision itself brings about; the second look finds nothing new.
+            for _ in 0..2 {
+                let view = self.view();
+                let step = step(&snapshot, &view, &mut self.memory, now);
+                self.membership
+                    .handle_input(now, Input::Macs(step.announcements.report.macs.iter().copied().collect()));
+                self.membership.handle_input(now, Input::Wanted(step.wanted));
+                let has_changed = self.carry_out().await;
+                self.answer(&step.actions, now).await;
+                self.context.metrics.decided(&step.announcements, self.memory.applied.answering.len());
+                wake_at = earliest(step.wake_at, self.report(&step.announcements, &step.actions, now));
+                if !has_changed {
+                    break;
+                }
+            }
+        }
+        self.move_fence();
+        self.context.metrics.stands(&self.membership);
+        let due = [wake_at, self.membership.poll_timeout(), self.routes.due(), self.retry_at.take()];
+        due.into_iter().flatten().min()
+    }
+
+    /// What this process knows beside the snapshot.
+    fn view(&mut self) -> LocalView {
+        LocalView {
+            interfaces: self.interfaces.borrow_and_update().as_ref().clone(),
+            can_reach: self.routes.known().clone(),
+            candidates: self.membership.candidates(),
+            owners: self.membership.owners(),
+            may_answer: self.membership.may_answer(),
+            ready: true,
+            ..LocalView::new(self.context.node.clone())
+        }
+    }
+
+    /// Tells membership something and carries out what follows.
+    async fn tell(&mut self, input: Input) {
+        self.membership.handle_input(clock::now(), input);
+        self.carry_out().await;
+    }
+
+    /// Tells membership of every Lease that the watch has shown since last time; true when a getter's answer may have changed.
+    async fn hear_leases(&mut self) -> bool {
+        let shown = self.context.stores.leases.objects();
+        let now = clock::now();
+        for (node, lease) in &shown {
+            if self.told.get(node).is_none_or(|told| told.version != lease.version) {
+                self.membership.handle_input(now, Input::Lease(lease::seen(lease)));
+            }
+        }
+        let version = self.context.stores.leases.version();
+        for node in self.told.keys().filter(|node| !shown.contains_key(*node)) {
+            self.membership.handle_input(now, Input::LeaseGone { node: node.clone(), version });
+        }
+        self.told = shown;
+        let has_changed = self.carry_out().await;
+        self.move_fence();
+        has_changed
+    }
+
+    /// Carries out what membership asks for, in its order; true when a getter's answer may have changed.
+    async fn carry_out(&mut self) -> bool {
+        let mut has_changed = false;
+        while let Some(output) = self.membership.poll_output() {
+            match output {
+                Output::StopAnswering(vips) => self.silence(&vips).await,
+                Output::Renew(write) => {
+                    let (leases, limit) = (self.context.leases.clone(), self.timing.request_timeout);
+                    let write = lease::write(&self.context.node, write, &self.timing);
+                    self.answers.spawn(async move { Answer::Renewed(leases.write(&write, limit).await) });
+                }
+                Output::List => {
+                    let (leases, limit) = (self.context.leases.clone(), self.timing.request_timeout);
+                    let begun = clock::now();
+                    self.answers.spawn(async move { Answer::Listed(begun, leases.list(limit).await) });
+                }
+                Output::Changed => has_changed = true,
+                Output::Notice(notice) => {
+                    self.context.metrics.noticed(&notice);
+                    log(&notice);
+                }
+                Output::Left => self.has_left = true,
+            }
+        }
+        has_changed
+    }
+
+    async fn take_in(&mut self, answer: Answer) {
+        match answer {
+            Answer::Renewed(outcome) => {
+                self.context.metrics.renewed(outcome.category());
+                if !matches!(outcome, Outcome::Written { .. } | Outcome::Unchanged { .. }) {
+                    debug!(?outcome, "this node's Lease was not renewed");
+                }
+                self.tell(lease::renewed(&outcome)).await;
+            }
+            Answer::Listed(started, Some(leases)) => {
+                let leases = leases.iter().map(lease::seen).collect();
+                self.tell(Input::Listed { started, leases }).await;
+            }
+            Answer::Listed(_, None) => self.tell(Input::ListFailed).await,
+            Answer::Reported(telling, outcome) => self.note_report(*telling, &outcome),
+        }
+        self.move_fence();
+    }
+
+    /// A frame was seen in which another station claims a vip of ours.
+    async fn observe(&mut self, observation: Observation) {
+        let Observation::ForeignClaim { interface, vip, mac, .. } = observation;
+        if let Some(member) = self.membership.member_macs().get(&mac) {
+            let member = member.clone();
+            self.tell(Input::ForeignClaim { vip, member }).await;
+            return;
+        }
+        if self.conflicts.insert((vip, mac), clock::wall_time()).is_none() {
+            warn!(
+                { fields::VIP } = %vip, { fields::MAC } = %mac, { fields::IFACE } = %interface,
+                "another host claims this vip: find it by its Ethernet address, or exclude the address from its Eip"
+            );
+        }
+        if self.conflicts.len() > MAX_CONFLICTS {
+            let oldest = self.conflicts.iter().min_by_key(|(_, seen)| **seen).map(|(key, _)| *key);
+            oldest.and_then(|key| self.conflicts.remove(&key));
+        }
+    }
+
+    /// Stops answering for these vips, now.
+    async fn silence(&mut self, vips: &BTreeSet<IpAddr>) {
+        let applied = &self.memory.applied.answering;
+        let silenced: Vec<Action> = vips
+            .iter()
+            .filter_map(|vip| {
+                let interface = applied.get(vip)?.clone();
+                Some(Action::StopAnswering { vip: *vip, interface })
+            })
+            .collect();
+        self.answer(&silenced, clock::now()).await;
+    }
+
+    /// Carries out those of the actions that concern answering. Removals come first, as [`Layer2::set`] does them.
+    async fn answer(&mut self, actions: &[Action], now: Timestamp) {
+        let mut wanted = self.memory.applied.answering.clone();
+        let mut is_changed = false;
+        for action in actions {
+            match action {
+                Action::StopAnswering { vip, .. } => {
+                    is_changed |= wanted.remove(vip).is_some();
+                }
+                Action::Answer { vip, interface, .. } => {
+                    wanted.insert(*vip, interface.clone());
+                    is_changed = true;
+                }
+                Action::Report(_) => (),
+            }
+        }
+        if !is_changed {
+            return;
+        }
+        let outcome = self.context.layer2.set(by_interface(&wanted)).await;
+        for action in actions {
+            match action {
+                // Removals are in effect even when something else failed.
+                Action::StopAnswering { vip, interface } => {
+                    self.memory.applied.record(action, now);
+                    if !wanted.contains_key(vip) {
+                        self.since.remove(vip);
+                        info!({ fields::VIP } = %vip, { fields::IFACE } = %interface, "stopped answering");
+                    }
+                }
+                Action::Answer { vip, interface, service } if outcome.is_ok() => {
+                    self.memory.applied.record(action, now);
+                    self.since.entry(*vip).or_insert_with(clock::wall_time);
+                    info!(
+                        { fields::VIP } = %vip, { fields::IFACE } = %interface, { fields::SERVICE } = %service,
+                        "answering"
+                    );
+                }
+                Action::Answer { .. } | Action::Report(_) => (),
+            }
+        }
+        if let Err(error) = outcome {
+            warn!({ fields::ERROR } = %error, "cannot answer on every interface; trying again");
+            self.retry_at = sooner(self.retry_at, now + RETRY);
+        }
+    }
+
+    /// Until when may anything be answered? What was lost has been taken away by now.
+    fn move_fence(&self) {
+        // Layer 2 takes "no limit" where membership has "not at all".
+        self.context.layer2.set_valid_until(Some(self.membership.valid_until().unwrap_or(Timestamp::ZERO)));
+    }
+
+    /// Writes the Speaker object where it does not say what there is to say; returns when to look again.
+    fn report(&mut self, announcements: &Announcements, actions: &[Action], now: Timestamp) -> Option<Timestamp> {
+        let telling = self.telling(announcements);
+        if self.reported.as_ref() == Some(&telling) {
+            return None;
+        }
+        let is_asked_for = actions.iter().any(|action| matches!(action, Action::Report(_)));
+        // What the decision does not know of (members, conflicts) keeps to the same interval.
+        let last = self.memory.applied.report.as_ref().map(|(_, at)| *at);
+        let paced = if is_asked_for { now } else { last.map_or(now, |at| at + REPORT_INTERVAL) };
+        let due = paced.max(self.report_not_before);
+        if self.reporting {
+            return None;
+        }
+        if due > now {
+            return Some(due);
+        }
+        self.reporting = true;
+        let (writer, node) = (self.context.writer.clone(), self.context.node.clone());
+        let status = telling.status(env!("CARGO_PKG_VERSION"), clock::wall_time());
+        self.answers.spawn(async move {
+            let outcome = writer.apply_speaker(&node, &status).await;
+            Answer::Reported(Box::new(telling), outcome)
+        });
+        None
+    }
+
+    fn telling(&self, announcements: &Announcements) -> Telling {
+        let own = self.context.node.clone();
+        let interfaces = self.interfaces.borrow();
+        let macs = interfaces.by_name.values().filter_map(|i| i.mac.map(|mac| (i.name.clone(), mac)));
+        let owned = announcements.report.owned.keys().filter_map(|vip| {
+            let spec = announcements.layer2.get(vip)?;
+            Some((*vip, (spec.service.clone(), *self.since.get(vip)?)))
+        });
+        Telling {
+            macs: macs.collect(),
+            members: self.membership.alive().map(|(node, _)| node.clone()).chain([own]).collect(),
+            owned: owned.collect::<BTreeMap<IpAddr, (ServiceId, WallTime)>>(),
+            conflicts: self.conflicts.clone(),
+            incarnation: self.context.incarnation.clone(),
+            report: announcements.report.clone(),
+        }
+    }
+
+    fn note_report(&mut self, telling: Telling, outcome: &Outcome) {
+        self.reporting = false;
+        let now = clock::now();
+        match outcome {
+            Outcome::Written { .. } | Outcome::Unchanged { .. } => {
+                self.memory.applied.record(&Action::Report(telling.report.clone()), now);
+                self.reported = Some(telling);
+            }
+            Outcome::Refused { code, message } => {
+                warn!(code, message, "the API server refuses this node's Speaker object; trying again later");
+                self.report_not_before = now + REFUSED_RETRY;
+            }
+            failed => {
+                debug!(outcome = failed.category(), "the Speaker object was not written");
+                self.report_not_before = now + RETRY;
+            }
+        }
+    }
+}
+
+/// The vips of each interface.
+fn by_interface(answering: &BTreeMap<IpAddr, InterfaceName>) -> BTreeMap<InterfaceName, BTreeSet<IpAddr>> {
+    let mut out: BTreeMap<InterfaceName, BTreeSet<IpAddr>> = BTreeMap::new();
+    for (vip, interface) in answering {
+        out.entry(interface.clone()).or_default().insert(*vip);
+    }
+    out
+}
+
+/// Tells a turn of membership, at the level of who has to know.
+fn log(notice: &Notice) {
+    match notice {
+        Notice::Joined => info!("holding this node's Lease"),
+        Notice::Expired { node } => {
+            warn!({ fields::NODE } = %node, "the node's Lease stood still for too long: counted as dead")
+        }
+        Notice::Frozen => warn!("the API server is silent: who owns what stays as it is"),
+        Notice::Thawed => info!("the API server answers again"),
+        Notice::Lapsed => {
+            warn!("others may have counted this node out: answering nothing until our claims are confirmed")
+        }
+        Notice::Superseded { by } => info!(by = by.0, "another speaker of this node took over"),
+        Notice::Gained { vip, epoch } => info!({ fields::VIP } = %vip, %epoch, "owning"),
+        Notice::Yielded { vip, to, epoch } => info!({ fields::VIP } = %vip, to = %to, %epoch, "yielded"),
+        Notice::ForeignClaim { vip, member } => {
+            warn!({ fields::VIP } = %vip, { fields::NODE } = %member, "a member claims our vip: silent until we know better");
+        }
+        Notice::ClaimsFull { left_out } => warn!(left_out, "the Lease has no room for more claims"),
+    }
+}
+
+/// The earlier of a moment that may be none, and another.
+fn sooner(one: Option<Timestamp>, other: Timestamp) -> Option<Timestamp> {
+    earliest(one, Some(other))
+}
+
+/// The earlier of two moments that may be none.
+fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    [one, other].into_iter().flatten().min()
+}
+
+/// Sleeps until the moment; for ever when there is none.
+async fn sleep_until(at: Option<Timestamp>) {
+    match at {
+        // Tokio's clock stands still while the machine sleeps, which makes this late, never early; the fence does not depend on it.
+        Some(at) => tokio::time::sleep(at.since(clock::now())).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,90 @@
+//! The wiring of the speaker, top to bottom.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use ironlb_k8s::{Clients, NodeLeases, Scope, Stores, Writer};
+use ironlb_layer2::{Config, Layer2};
+use ironlb_model::NodeName;
+use ironlb_telemetry::{Metrics, Readiness};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::args::{Args, Membership};
+use crate::metrics::{InterfaceCounts, SpeakerMetrics};
+use crate::reconcile::{self, Context};
+
+/// How long giving the Lease back may take at the end. Two requests of a second each with room to spare; the chart's grace period is
+/// longer (`charts/ironlb/values.yaml`, 30 s).
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Runs the speaker until `shutdown`, and then until it has left in order.
+///
+/// # Errors
+/// What the operator has to mend: no credentials, a socket that cannot be opened, a missing capability. Everything that may mend
+/// itself is waited for.
+pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let Args { cluster, node_name, membership, telemetry } = args;
+    let Membership::Lease = membership;
+    telemetry.start_logging()?;
+    let incarnation = incarnation()?;
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        node = node_name,
+        incarnation,
+        namespace = cluster.namespace,
+        "speaker starts"
+    );
+
+    let mut tasks = JoinSet::new();
+    let readiness = Readiness::new();
+    let gate = readiness.gate("snapshot");
+    let mut metrics = Metrics::new(env!("CARGO_PKG_VERSION"), option_env!("IRONLB_COMMIT").unwrap_or("unknown"));
+    let counted = metrics.add(SpeakerMetrics::register);
+
+    let (layer2, observations) = Layer2::start(Config::default()).await.context("cannot serve Layer 2")?;
+    let layer2 = Arc::new(layer2);
+    // Nothing is answered before membership says until when.
+    layer2.set_valid_until(Some(ironlb_model::Timestamp::ZERO));
+    metrics.add(|registry| registry.register_collector(Box::new(InterfaceCounts(Arc::clone(&layer2)))));
+
+    let clients = Clients::connect(&cluster.source()).await?;
+    let stores = Arc::new(Stores::start(&clients, &cluster.namespace, Scope::speaker(true), &mut tasks));
+    telemetry.serve(&readiness, metrics, &mut tasks, &shutdown)?;
+
+    let context = Context {
+        node: NodeName(node_name),
+        incarnation,
+        settings: cluster.settings(),
+        stores,
+        leases: NodeLeases::new(clients.lease.clone(), &cluster.namespace),
+        writer: Writer::new(clients.ordinary.clone()),
+        layer2,
+        observations,
+        metrics: counted,
+        gate,
+    };
+    let speaking = reconcile::run(context, shutdown.clone());
+    let leave = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(LEAVE_WITHIN).await;
+    };
+    tokio::select! {
+        () = speaking => info!("left in order"),
+        () = leave => info!("left without an answer from the API server"),
+        // Watches and servers end with the process; one that ends earlier has failed in a way nobody foresaw.
+        Some(ended) = tasks.join_next(), if !shutdown.is_cancelled() => {
+            anyhow::bail!("the task of {} has ended", ended.unwrap_or("a watch, by a panic,"));
+        }
+    }
+    Ok(())
+}
+
+/// A name for this life of the process that no other has.
+fn incarnation() -> anyhow::Result<String> {
+    let path = "/proc/sys/kernel/random/uuid";
+    let uuid = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+    Ok(uuid.trim().to_owned())
+}
