@@ -1,6 +1,7 @@
 //! The two clocks: one for deadlines, one for what people read.
 
 use ironlb_model::{Timestamp, WallTime};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use nix::time::{ClockId, clock_gettime};
 
 /// Now, on the clock that goes on while the machine is suspended (`CLOCK_BOOTTIME`): a node that slept finds itself expired.
@@ -19,6 +20,18 @@ pub fn now() -> Timestamp {
 #[must_use]
 pub fn wall_time() -> WallTime {
     WallTime(jiff::Timestamp::now().as_second())
+}
+
+/// Now, with microseconds, as a Lease has it.
+#[must_use]
+pub(crate) fn micro_time() -> MicroTime {
+    MicroTime(jiff::Timestamp::now())
+}
+
+/// A wall time in the API's form; what lies outside the calendar becomes 1970.
+#[must_use]
+pub fn api_time(time: WallTime) -> Time {
+    Time(jiff::Timestamp::from_second(time.0).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@ use std::time::Duration;
 use ironlb_model::{NodeName, ResourceVersion};
 use ironlb_translate::parse_version;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client};
 
+use crate::clock;
 use crate::outcome::{Outcome, outcome_of};
 use crate::write::SPEAKER_MANAGER;
 
@@ -117,7 +118,7 @@ fn lease(write: &NodeLeaseWrite) -> Lease {
             holder_identity: Some(write.holder.clone().unwrap_or_default()),
             lease_duration_seconds: i32::try_from(write.duration.as_secs()).ok(),
             lease_transitions: Some(write.transitions),
-            renew_time: Some(MicroTime(jiff::Timestamp::now())),
+            renew_time: Some(clock::micro_time()),
             ..LeaseSpec::default()
         }),
     }

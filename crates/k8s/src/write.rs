@@ -1,0 +1,167 @@
+//! Every write on an object, save Leases: what is asked for is turned into one request, and what became of it is reported.
+//!
+//! The requests are plain data, so that a dry run can print them and a decision need not know how Kubernetes spells a patch.
+
+mod condition;
+mod eip;
+mod service;
+mod speaker;
+
+use ironlb_api as api;
+use ironlb_model::{EipName, NodeName, ObjectRef, ResourceVersion};
+use k8s_openapi::api::core::v1::Service;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::core::PartialObjectMeta;
+use kube::{Api, Client, Resource};
+use serde_json::Value;
+
+pub use condition::{ConditionPatch, DatedCondition};
+pub use eip::{EipPatch, EipStatusPatch};
+pub use service::{Change, ServicePatch};
+
+use crate::client::REQUEST_TIMEOUT;
+use crate::outcome::{Outcome, outcome_of};
+
+/// The name under which the controller's writes stand in `managedFields`.
+pub const CONTROLLER_MANAGER: &str = "ironlb-controller";
+
+/// The name under which a speaker's writes stand in `managedFields`.
+pub const SPEAKER_MANAGER: &str = "ironlb-speaker";
+
+/// New conditions of a BgpConf or BgpPeer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConditionsPatch {
+    /// The object; a BgpConf or BgpPeer.
+    pub object: ObjectRef,
+    /// The version it was seen at.
+    pub version: ResourceVersion,
+    /// For `observedGeneration`.
+    pub generation: i64,
+    /// `status.conditions`, the whole list.
+    pub conditions: Vec<DatedCondition>,
+}
+
+/// Writes on objects. Clones share the connections.
+#[derive(Clone)]
+pub struct Writer {
+    client: Client,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").finish_non_exhaustive()
+    }
+}
+
+impl Writer {
+    /// Writes through this client.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Changes status, label, annotation and finalizer of a Service in one request: it is done whole or not at all.
+    pub async fn patch_service(&self, patch: &ServicePatch) -> Outcome {
+        // Only the metadata comes back: of everything that is returned, the version is what matters.
+        let services: Api<PartialObjectMeta<Service>> =
+            Api::namespaced(self.client.clone(), patch.id.namespace.as_str());
+        let body = Patch::Strategic(service::body(patch, crate::clock::wall_time()));
+        let params = PatchParams { field_manager: Some(CONTROLLER_MANAGER.to_owned()), ..PatchParams::default() };
+        let request = services.patch_status(&patch.id.name, &params, &body);
+        outcome_of(REQUEST_TIMEOUT, Some(patch.version), request).await
+    }
+
+    /// Replaces the status of an Eip.
+    pub async fn patch_eip(&self, patch: &EipPatch) -> Outcome {
+        let status = eip::status(patch, crate::clock::wall_time());
+        self.replace_status::<api::Eip>(patch.eip.as_str(), patch.version, status).await
+    }
+
+    /// Replaces the conditions of a BgpConf or BgpPeer; what else is in its status stays.
+    pub async fn patch_conditions(&self, patch: &ConditionsPatch) -> Outcome {
+        let conditions = condition::list(&patch.conditions, patch.generation, crate::clock::wall_time());
+        match &patch.object {
+            ObjectRef::BgpConf(name) => self.merge_conditions::<api::BgpConf>(name, patch.version, conditions).await,
+            ObjectRef::BgpPeer(name) => self.merge_conditions::<api::BgpPeer>(name, patch.version, conditions).await,
+            other => Outcome::Refused { code: 0, message: format!("{other} has no conditions of this kind") },
+        }
+    }
+
+    /// Takes OpenELB's finalizer off an Eip. The status subresource of a custom resource leaves metadata alone, so this is a request of
+    /// its own, on the object.
+    pub async fn remove_eip_finalizer(&self, eip: &EipName, seen: ResourceVersion) -> Outcome {
+        let eips: Api<PartialObjectMeta<api::Eip>> = Api::all(self.client.clone());
+        let read = match tokio::time::timeout(REQUEST_TIMEOUT, eips.get(eip.as_str())).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(error)) => return Outcome::of_error(&error),
+            Err(_) => return Outcome::Unreachable { message: format!("no answer within {REQUEST_TIMEOUT:?}") },
+        };
+        let finalizers = read.metadata.finalizers.unwrap_or_default();
+        let current = ironlb_translate::parse_version(read.metadata.resource_version.as_deref().unwrap_or_default());
+        let Some(body) = eip::without_finalizer(&finalizers, current) else {
+            return Outcome::Unchanged { version: current };
+        };
+        if current != seen {
+            return Outcome::Conflict;
+        }
+        let patch: Patch<PartialObjectMeta<api::Eip>> = Patch::Json(body);
+        let params = PatchParams { field_manager: Some(CONTROLLER_MANAGER.to_owned()), ..PatchParams::default() };
+        outcome_of(REQUEST_TIMEOUT, Some(current), eips.patch(eip.as_str(), &params, &patch)).await
+    }
+
+    /// Writes what the speaker of `node` reports, the whole status; creates the object if it is not there.
+    pub async fn apply_speaker(&self, node: &NodeName, status: &api::SpeakerStatus) -> Outcome {
+        let speakers: Api<PartialObjectMeta<api::Speaker>> = Api::all(self.client.clone());
+        let params = PatchParams::apply(SPEAKER_MANAGER).force();
+        let patch = Patch::Apply(speaker::body(node, Some(status)));
+        let written = outcome_of(REQUEST_TIMEOUT, None, speakers.patch_status(node.as_str(), &params, &patch)).await;
+        if written != Outcome::Gone {
+            return written;
+        }
+        let object = Patch::Apply(speaker::body(node, None));
+        match outcome_of(REQUEST_TIMEOUT, None, speakers.patch(node.as_str(), &params, &object)).await {
+            Outcome::Written { .. } | Outcome::Unchanged { .. } => {
+                outcome_of(REQUEST_TIMEOUT, None, speakers.patch_status(node.as_str(), &params, &patch)).await
+            }
+            other => other,
+        }
+    }
+
+    /// Deletes the Speaker of a node that is gone.
+    pub async fn delete_speaker(&self, node: &NodeName) -> Outcome {
+        let speakers: Api<PartialObjectMeta<api::Speaker>> = Api::all(self.client.clone());
+        match tokio::time::timeout(REQUEST_TIMEOUT, speakers.delete(node.as_str(), &DeleteParams::default())).await {
+            Ok(Ok(_)) => Outcome::Gone,
+            Ok(Err(error)) => Outcome::of_error(&error),
+            Err(_) => Outcome::Unknown { message: format!("no answer within {REQUEST_TIMEOUT:?}") },
+        }
+    }
+
+    /// Puts `status` in the place of the whole status.
+    async fn replace_status<K>(&self, name: &str, seen: ResourceVersion, status: Value) -> Outcome
+    where
+        K: Resource<DynamicType = (), Scope = kube::core::ClusterResourceScope>,
+        PartialObjectMeta<K>: Resource<DynamicType = (), Scope = kube::core::ClusterResourceScope> + Clone,
+        K: Clone + std::fmt::Debug,
+    {
+        let objects: Api<PartialObjectMeta<K>> = Api::all(self.client.clone());
+        let patch: Patch<PartialObjectMeta<K>> = Patch::Json(eip::replace_status(seen, status));
+        let params = PatchParams { field_manager: Some(CONTROLLER_MANAGER.to_owned()), ..PatchParams::default() };
+        outcome_of(REQUEST_TIMEOUT, Some(seen), objects.patch_status(name, &params, &patch)).await
+    }
+
+    async fn merge_conditions<K>(&self, name: &str, seen: ResourceVersion, conditions: Value) -> Outcome
+    where
+        K: Resource<DynamicType = (), Scope = kube::core::ClusterResourceScope>,
+        PartialObjectMeta<K>: Resource<DynamicType = (), Scope = kube::core::ClusterResourceScope> + Clone,
+        K: Clone + std::fmt::Debug,
+    {
+        let objects: Api<PartialObjectMeta<K>> = Api::all(self.client.clone());
+        let body = serde_json::json!({
+            "metadata": {"resourceVersion": seen.to_string()},
+            "status": {"conditions": conditions},
+        });
+        let params = PatchParams { field_manager: Some(CONTROLLER_MANAGER.to_owned()), ..PatchParams::default() };
+        outcome_of(REQUEST_TIMEOUT, Some(seen), objects.patch_status(name, &params, &Patch::Merge(body))).await
+    }
+}
