@@ -1,1 +1,51 @@
-//! Placeholder for the crate's own text.
+//! What one node announces, by which protocol, and why not the rest.
+//!
+//! What it does, in this order, each step a file:
+//! - `holders`: which vips there are, and for which Services of ours;
+//! - `eip_of`: by which Eip each is announced;
+//! - `roster`, `interface`, `eligible`: which nodes may announce it;
+//! - `elect`: which of them does: who owns it keeps it, else the best preference, the rendezvous hash, a bounded load;
+//! - `report`: what there is to tell;
+//! - `diff`: what to do about it.
+//!
+//! What it does not do: it talks to nobody and remembers nothing but [`Memory`], which the caller keeps. Two nodes with the same view
+//! come to the same owner; that two with different views do not both answer is for the claims to see to (crate `membership`): a
+//! vip is answered only while it is both in [`Announcements::layer2`] and in [`LocalView::may_answer`].
+//!
+//! Invariants:
+//! - every vip of a Service of ours is in exactly one of `layer2` and `withheld`, and what is withheld has a [`Reason`];
+//! - among nodes with one view exactly one has a vip in `layer2` if any node may announce it, none otherwise;
+//! - an owner that still may is never replaced.
+//!
+//! Served by this version: Layer 2, and protocol `vip` as Layer 2. An Eip with protocol `bgp` is withheld as `ProtocolNotServed`.
+//!
+//! Start reading at [`step()`] and [`decide()`].
+
+#![forbid(unsafe_code)]
+
+mod decide;
+mod diff;
+mod eip_of;
+mod elect;
+mod eligible;
+mod holders;
+mod interface;
+mod local_view;
+mod memory;
+mod node_set;
+mod reason;
+mod report;
+mod roster;
+mod step;
+
+#[cfg(test)]
+#[path = "../tests/site/mod.rs"]
+mod site;
+
+pub use decide::{Announcements, Layer2Spec, decide};
+pub use diff::{Action, REPORT_INTERVAL, diff};
+pub use local_view::{ExcludeLabel, LocalView};
+pub use memory::{Applied, Memory};
+pub use reason::{Reason, Remark};
+pub use report::{MAX_OWNED, MAX_WITHHELD};
+pub use step::{Step, step};

@@ -1,0 +1,59 @@
+//! One round of a speaker: remember, decide, and say what is to be done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ironlb_model::{NodeName, Snapshot, Timestamp};
+
+use crate::diff::{diff, report_due};
+use crate::eip_of::EipIndex;
+use crate::holders::holders;
+use crate::{Action, Announcements, LocalView, Memory, decide};
+
+/// What one round comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// What this node announces, and why not the rest.
+    pub announcements: Announcements,
+    /// The vips this node is to own: handed to membership, which claims them.
+    pub wanted: BTreeSet<IpAddr>,
+    /// What is to be done now, in this order. Each that succeeds is written down with [`crate::Applied::record`].
+    pub actions: Vec<Action>,
+    /// When another round is needed although nothing else changed.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// One round of a speaker.
+#[must_use]
+pub fn step(snapshot: &Snapshot, view: &LocalView, memory: &mut Memory, now: Timestamp) -> Step {
+    remember(snapshot, memory, now);
+    let announcements = decide(snapshot, view, memory, now);
+    let actions = diff(&memory.applied, &announcements, view, now);
+    let report_at = report_due(&memory.applied, &announcements).filter(|at| *at > now);
+    Step {
+        wanted: announcements.layer2.keys().copied().collect(),
+        wake_at: announcements.wake_at.into_iter().chain(report_at).min(),
+        actions,
+        announcements,
+    }
+}
+
+/// Takes note of which Eip each vip has, and since when nodes are NotReady; forgets vips and nodes that are gone.
+fn remember(snapshot: &Snapshot, memory: &mut Memory, now: Timestamp) {
+    let index = EipIndex::new(snapshot);
+    let mut last_eip = BTreeMap::new();
+    for (vip, held) in holders(snapshot) {
+        let known = held.first().and_then(|holder| index.eip_of(vip, &holder.id)).cloned();
+        if let Some(eip) = known.or_else(|| memory.last_eip.remove(&vip)) {
+            last_eip.insert(vip, eip);
+        }
+    }
+    memory.last_eip = last_eip;
+
+    let since = |name: &NodeName| memory.not_ready_since.get(name).copied().unwrap_or(now);
+    let not_ready = snapshot.nodes.values().filter(|node| !node.ready);
+    memory.not_ready_since = not_ready.map(|node| (node.name.clone(), since(&node.name))).collect();
+}
+
+#[cfg(test)]
+mod tests;
