@@ -12,8 +12,9 @@ use nix::unistd::Pid;
 
 use crate::place::Place;
 
-/// How long a program may take to end after SIGTERM before it is killed. Chosen: the API server takes 1-2 s.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a program may take to end after SIGTERM before it is killed. Chosen: all end within 1 s but the API server, which
+/// takes no new connection from the first moment on, but waits up to a minute for its clients to leave.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A program of the site and how to start it.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ mod processes;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
@@ -18,11 +18,11 @@ pub use self::processes::{Container, Process};
 use crate::binaries::Binaries;
 use crate::control_plane::{log_folder, pki_folder};
 use crate::daemon::Daemon;
+use crate::lan;
 use crate::netns::{Netns, off_runtime};
 use crate::place::{Place, node_folder};
 use crate::spec::{Address, Component, SiteSpec};
 use crate::wait::wait_for;
-use crate::{lan, place};
 
 /// The runtime's socket, on the node.
 const RUNTIME_SOCKET: &str = "run/containerd/containerd.sock";
@@ -33,8 +33,8 @@ pub struct Node {
     address: Address,
     hosts: Vec<Address>,
     binaries: Binaries,
-    /// The first process of its namespaces, while it has power.
-    power: Mutex<Option<Child>>,
+    /// The first process of its namespaces, while it has power, and since when that is.
+    power: Mutex<Option<(Child, SystemTime)>>,
     containerd: Daemon,
     kubelet: Daemon,
     proxy: Daemon,
@@ -218,7 +218,12 @@ impl Node {
 
     /// Whether the node's first process runs.
     pub fn has_power(&self) -> bool {
-        place::first_process_of(self.name()).is_some()
+        self.powered_since().is_some()
+    }
+
+    /// Since when the node has power; None while it has none.
+    pub fn powered_since(&self) -> Option<SystemTime> {
+        self.power.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(_, since)| *since)
     }
 }
 

@@ -8,7 +8,7 @@ pub(crate) use self::commands::with_kubeconfig;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
@@ -116,18 +116,20 @@ impl Site {
         .await?
     }
 
-    /// Waits until every node that has power is Ready.
+    /// Waits until every node that has power is Ready, as its kubelet says since it has power: what the API server still
+    /// believes of a node from before a power cut does not count.
     ///
     /// # Errors
     /// Time is up.
     pub async fn nodes_ready(&self, within: Duration) -> Result<()> {
         let api: Api<NodeObject> = Api::all(self.client.clone());
-        let expected = self.nodes.iter().filter(|node| node.has_power()).count();
         wait_for(within, "all nodes to be Ready", || async {
             let list = api.list(&ListParams::default()).await?;
-            let powered = |name: &str| self.nodes.iter().any(|node| node.name() == name && node.has_power());
-            let ready = list.iter().filter(|node| node.metadata.name.as_deref().is_some_and(powered) && is_ready(node));
-            Ok((ready.count() == expected).then_some(()))
+            let told = |node: &Node| list.iter().find(|object| object.metadata.name.as_deref() == Some(node.name()));
+            let mut powered = self.nodes.iter().filter_map(|node| Some((node, node.powered_since()?)));
+            Ok(powered
+                .all(|(node, since)| told(node).is_some_and(|object| is_ready_since(object, since)))
+                .then_some(()))
         })
         .await
     }
@@ -264,9 +266,14 @@ fn describe(spec: &SiteSpec, binaries: &Binaries) -> Result<(ControlPlane, Vec<N
     Ok((control_plane, nodes, hosts))
 }
 
-fn is_ready(node: &NodeObject) -> bool {
+fn is_ready_since(node: &NodeObject, since: SystemTime) -> bool {
     let conditions = node.status.iter().filter_map(|status| status.conditions.as_ref()).flatten();
-    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    conditions.into_iter().any(|condition| {
+        let told = condition.last_heartbeat_time.as_ref().map_or(0, |time| time.0.as_second());
+        // The API server keeps whole seconds.
+        condition.type_ == "Ready" && condition.status == "True" && u64::try_from(told).is_ok_and(|told| told >= since)
+    })
 }
 
 /// Tells and remembers when each step was done.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::PoisonError;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
@@ -14,8 +15,9 @@ impl Node {
     /// Gives the node its first process. Its place on the LAN must be there already.
     pub(crate) fn boot(&self) -> Result<()> {
         Cgroups::detect()?.create(self.name())?;
+        let since = SystemTime::now();
         let first = place::boot(self.name())?;
-        *self.power.lock().unwrap_or_else(PoisonError::into_inner) = Some(first);
+        *self.power.lock().unwrap_or_else(PoisonError::into_inner) = Some((first, since));
         Ok(())
     }
 
@@ -52,7 +54,7 @@ impl Node {
     /// Kills the first process, and with it the kernel kills all others of the node.
     pub(crate) fn die(&self) -> Result<()> {
         let first = self.power.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(mut first) = first else { bail!("{} has no power", self.name()) };
+        let Some((mut first, _)) = first else { bail!("{} has no power", self.name()) };
         fs::remove_file(node_folder(self.name()).join("first"))?;
         first.kill()?;
         // They are dead by now, but children of this process: the first one's end waits for them to be buried.

@@ -1,0 +1,137 @@
+//! Whatever is killed, and whenever: after the next start nothing of the site is left on the machine.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use ironlb_lab::capsule::State;
+
+use crate::parts;
+
+/// When the supervisor is killed, counted from its start. A site of two nodes is Ready after about 4 s and has pods after
+/// about 10 s, so these lie in every stage of its life; the seconds between are never the same to the millisecond.
+const MOMENTS: [u64; 7] = [3, 30, 300, 900, 2_500, 5_000, 12_000];
+
+/// What a site could leave on the machine.
+#[derive(Debug, PartialEq, Eq)]
+struct Machine {
+    links: BTreeSet<String>,
+    mounts: BTreeSet<String>,
+    namespaces_by_name: BTreeSet<String>,
+    processes_of_ours: BTreeSet<u32>,
+}
+
+/// Kills sites at many moments of their lives and compares the machine before and after.
+pub(crate) fn leaves_nothing() -> Result<()> {
+    parts::pass("nothing")?;
+    let before = Machine::now()?;
+    for moment in MOMENTS {
+        let mut site = parts::start("live")?;
+        sleep(Duration::from_millis(moment));
+        let groups = groups_of(site.id())?;
+        // On a slow machine the first moments come before there is anything to leave.
+        ensure!(moment < 900 || !groups.is_empty(), "after {moment} ms there was no control group to leave behind");
+        site.kill()?;
+        site.wait()?;
+        // The next start, of any site.
+        parts::pass("nothing")?;
+        leaves_no_trace(&format!(".{}.", site.id())).with_context(|| format!("killed after {moment} ms"))?;
+        let after = Machine::now()?;
+        ensure!(after == before, "killed after {moment} ms: before {before:?}, after {after:?}");
+    }
+    Ok(())
+}
+
+/// No process, control group or state file carries `mark`, the site's name or a part of it.
+pub(crate) fn leaves_no_trace(mark: &str) -> Result<()> {
+    // The kernel takes a moment to bury a pid namespace; a process in it is dead already, but still listed.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let processes = processes_in(mark)?;
+        if processes.is_empty() {
+            break;
+        }
+        ensure!(Instant::now() < deadline, "processes {processes:?} of {mark} are left");
+        sleep(Duration::from_millis(20));
+    }
+    let groups = walk(Path::new("/sys/fs/cgroup")).into_iter().filter(|path| path.contains(mark));
+    let groups: Vec<String> = groups.filter(|path| path.contains("ironlb-lab.")).collect();
+    ensure!(groups.is_empty(), "control groups are left: {groups:?}");
+    let listed: Vec<String> = State::all()?.into_iter().map(|site| site.id).filter(|id| id.contains(mark)).collect();
+    ensure!(listed.is_empty(), "listed as running: {listed:?}");
+    Ok(())
+}
+
+impl Machine {
+    fn now() -> Result<Self> {
+        let links = Command::new("ip").args(["-o", "link"]).output().context("ip link")?;
+        let name = |line: &str| line.split(':').nth(1).unwrap_or_default().trim().to_owned();
+        // The mount's source, target and kind; its number is given anew.
+        let mounts = fs::read_to_string("/proc/self/mounts")?;
+        let named = fs::read_dir("/run/netns").into_iter().flatten().flatten();
+        Ok(Self {
+            links: String::from_utf8_lossy(&links.stdout).lines().map(name).collect(),
+            mounts: mounts.lines().map(str::to_owned).collect(),
+            namespaces_by_name: named.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect(),
+            processes_of_ours: descendants()?,
+        })
+    }
+}
+
+/// The control groups that the site of this supervisor has made so far.
+fn groups_of(supervisor: u32) -> Result<Vec<String>> {
+    let mark = format!(".{supervisor}.");
+    Ok(walk(Path::new("/sys/fs/cgroup"))
+        .into_iter()
+        .filter(|path| path.contains("ironlb-lab.") && path.contains(&mark))
+        .collect())
+}
+
+/// The processes whose control group carries `mark`: everything in a site is in one below the site's.
+fn processes_in(mark: &str) -> Result<Vec<u32>> {
+    let mut found = Vec::new();
+    for pid in all_processes()? {
+        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        if groups.lines().any(|line| line.contains("ironlb-lab.") && line.contains(mark)) {
+            found.push(pid);
+        }
+    }
+    Ok(found)
+}
+
+/// This process's living descendants, wherever they are.
+fn descendants() -> Result<BTreeSet<u32>> {
+    let mut found = BTreeSet::from([std::process::id()]);
+    loop {
+        let before = found.len();
+        for pid in all_processes()? {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let parent =
+                status.lines().find_map(|line| line.strip_prefix("PPid:")).and_then(|id| id.trim().parse().ok());
+            if parent.is_some_and(|parent: u32| found.contains(&parent)) {
+                found.insert(pid);
+            }
+        }
+        if found.len() == before {
+            return Ok(found);
+        }
+    }
+}
+
+fn all_processes() -> Result<Vec<u32>> {
+    Ok(fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+}
+
+fn walk(folder: &Path) -> Vec<String> {
+    let mut found = vec![folder.display().to_string()];
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(walk(&entry.path()));
+        }
+    }
+    found
+}

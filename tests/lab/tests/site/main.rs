@@ -1,0 +1,58 @@
+//! The lab itself, on real sites: what a site promises, that it leaves nothing behind, and that two do not meet.
+//!
+//! `cargo test -p ironlb-lab --test site [-- TEXT]`, as root, with `IRONLB_IMAGES` set; `make test-lab` does all that.
+//! Each test is this program again, with the name of a part that plays inside a capsule.
+
+mod cluster;
+mod faults;
+mod killed;
+mod parts;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+use ironlb_lab::capsule;
+
+type Test = (&'static str, fn() -> Result<()>);
+
+const TESTS: [Test; 6] = [
+    ("a_cluster_is_real", || parts::pass("cluster")),
+    ("faults_are_what_they_say", || parts::pass("faults")),
+    ("sites_follow_each_other_in_one_capsule", || parts::pass("again")),
+    ("two_sites_at_once_do_not_meet", parts::two_at_once),
+    ("a_kept_site_outlives_its_command_and_can_be_taken_down", parts::kept),
+    ("a_kill_leaves_nothing_after_the_next_start", killed::leaves_nothing),
+];
+
+fn main() -> Result<ExitCode> {
+    capsule::play_role()?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((parts::PLAY, part)) = arguments.first().map(String::as_str).zip(arguments.get(1)) {
+        return parts::play(part).map(|()| ExitCode::SUCCESS);
+    }
+    let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let chosen = TESTS.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|text| name.contains(*text)));
+    let (mut passed, mut failed) = (0, 0);
+    for (name, test) in chosen {
+        let begin = Instant::now();
+        let outcome = test();
+        let took = begin.elapsed().as_secs_f32();
+        match outcome {
+            Ok(()) => {
+                passed += 1;
+                println!("test {name} ... ok ({took:.1} s)");
+            }
+            Err(error) => {
+                failed += 1;
+                println!("test {name} ... FAILED ({took:.1} s): {error:?}");
+            }
+        }
+    }
+    let word = if failed == 0 { "ok" } else { "FAILED" };
+    let left_out = TESTS.len() - passed - failed;
+    println!(
+        "\ntest result: {word}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {left_out} filtered out\n"
+    );
+    Ok(if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,106 @@
+//! What this program does inside a capsule, and the tests that start it there and look at how it ends.
+
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use ironlb_lab::capsule::{self, State};
+use ironlb_lab::{Capsule, Lifetime, ProxyMode, Site, SiteSpec};
+
+use crate::{cluster, faults};
+
+/// The argument before the name of a part.
+pub(crate) const PLAY: &str = "--play";
+
+/// Plays a part, inside a capsule.
+pub(crate) fn play(part: &str) -> Result<()> {
+    let lifetime = if part == "keep" { Lifetime::UntilTakenDown } else { Lifetime::OfTheCommand };
+    let capsule = capsule::enter(lifetime)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        match part {
+            "cluster" => on_site(&capsule, SiteSpec::new(3), cluster::is_real).await,
+            "faults" => on_site(&capsule, SiteSpec::new(3).clients(2), faults::are_what_they_say).await,
+            "again" => again(&capsule).await,
+            "one_of_two" => on_site(&capsule, SiteSpec::new(2), async |site| cluster::serves(site, 2).await).await,
+            "keep" => {
+                let site = Site::up(&capsule, SiteSpec::new(1)).await?;
+                ensure!(site.nodes().len() == 1);
+                capsule.keep()
+            }
+            // Until somebody kills it, with pods running if it lives that long.
+            "live" => {
+                let site = Site::up(&capsule, SiteSpec::new(2)).await?;
+                cluster::serves(&site, 2).await?;
+                std::future::pending().await
+            }
+            "nothing" => Ok(()),
+            other => bail!("there is no part {other}"),
+        }
+    })
+}
+
+async fn on_site(capsule: &Capsule, spec: SiteSpec, test: impl AsyncFnOnce(&Site) -> Result<()>) -> Result<()> {
+    let site = Site::up(capsule, spec).await?;
+    let outcome = test(&site).await;
+    if outcome.is_err() {
+        site.dump_logs().await;
+    }
+    outcome
+}
+
+/// A second site in the same capsule, with kube-proxy in its other mode.
+async fn again(capsule: &Capsule) -> Result<()> {
+    let first = Site::up(capsule, SiteSpec::new(1)).await?;
+    cluster::serves(&first, 1).await?;
+    first.down().await?;
+    let left: Vec<_> = std::fs::read_dir("/run/netns")?.flatten().map(|entry| entry.file_name()).collect();
+    ensure!(left.is_empty(), "namespaces left after the first site: {left:?}");
+    let second = Site::up(capsule, SiteSpec::new(1).proxy_mode(ProxyMode::Iptables)).await?;
+    cluster::serves(&second, 1).await?;
+    let rules = second.node(1).exec(&["iptables-save", "-t", "nat"]).await?;
+    ensure!(rules.contains("KUBE-SERVICES"), "kube-proxy did not use iptables:\n{rules}");
+    second.down().await
+}
+
+/// Starts this program in a part.
+pub(crate) fn start(part: &str) -> Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args([PLAY, part]).stdin(Stdio::null()).spawn().context("starting this program again")
+}
+
+/// Plays a part to its end.
+pub(crate) fn pass(part: &str) -> Result<()> {
+    let status = start(part)?.wait()?;
+    ensure!(status.success(), "{part}: {status} (see above)");
+    Ok(())
+}
+
+/// Two sites that start at the same moment, with the same names and addresses in them.
+pub(crate) fn two_at_once() -> Result<()> {
+    let mut both = [start("one_of_two")?, start("one_of_two")?];
+    let [first, second] = both.each_mut().map(Child::wait);
+    let (first, second) = (first?, second?);
+    ensure!(first.success() && second.success(), "{first}, {second} (see above)");
+    Ok(())
+}
+
+/// The command returns, and lets go of its output; the site answers; `down` ends it.
+pub(crate) fn kept() -> Result<()> {
+    let mut command = Command::new(std::env::current_exe()?);
+    let mut child = command.args([PLAY, "keep"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut said = String::new();
+    // Ends only when nobody holds the pipe any more, in the site either.
+    child.stderr.take().context("its standard error")?.read_to_string(&mut said)?;
+    child.stdout.take().context("its standard output")?.read_to_string(&mut said)?;
+    let status = child.wait()?;
+    ensure!(status.success(), "{status}: {said}");
+    let site =
+        State::all()?.into_iter().find(|site| site.kept && site.command.last().is_some_and(|word| word == "keep"));
+    let site = site.context("no kept site is listed")?;
+    ensure!(std::path::Path::new(&format!("/proc/{}", site.first_process)).exists(), "its first process is gone");
+    site.end(Duration::from_secs(20))?;
+    ensure!(State::all()?.iter().all(|other| other.id != site.id), "it is still listed");
+    crate::killed::leaves_no_trace(&site.id)
+}
