@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, trace, warn};
 
 use crate::backoff::Backoff;
+use crate::budget::Budget;
 use crate::counters::Counters;
 use crate::layer2::Observation;
 use crate::mailbox::{Fence, Mailbox};
@@ -64,6 +65,8 @@ impl Driver {
         let mut limit = None;
         let mut applied = 0;
         let mut readable = false;
+        let mut budget = Budget::new(boottime(), raw::thread_cpu_time());
+        let mut frames = 0;
         loop {
             let wanted = self.mailbox.newer_than(applied);
             if let Some(wanted) = &wanted {
@@ -82,12 +85,25 @@ impl Driver {
                 }
             }
             if readable {
-                self.receive(&mut link, &mut limit);
+                frames += self.receive(&mut link, &mut limit);
+            }
+            if frames >= BATCH {
+                frames = 0;
+                self.rest(&mut budget);
             }
             readable = self.wait(&link);
         }
         self.counters.socket_open.store(false, Ordering::Relaxed);
         info!(iface = %self.interface, "stopped answering");
+    }
+
+    /// Leaves the core to others when this thread has used its share. What does not fit into the socket meanwhile is lost, as it would be
+    /// to the rate limit. News ends the rest: what is taken away is taken away at once.
+    fn rest(&self, budget: &mut Budget) {
+        let pause = budget.pause(boottime(), raw::thread_cpu_time());
+        if !pause.is_zero() {
+            let _ = raw::wait(None, &self.mailbox.waker, Some(pause));
+        }
     }
 
     /// Until the next frame, deadline or news; says whether there is a frame.
@@ -177,12 +193,14 @@ impl Driver {
         self.counters.socket_open.store(false, Ordering::Relaxed);
     }
 
-    /// Takes a batch of frames and does at once what each leads to. Time and fence are read for each: the thread may have been frozen
-    /// between two.
-    fn receive(&mut self, link: &mut Link, limit: &mut Option<Timestamp>) {
+    /// Takes a batch of frames and does at once what each leads to; says how many there were. Time and fence
+    /// are read for each: the thread may have been frozen between two.
+    fn receive(&mut self, link: &mut Link, limit: &mut Option<Timestamp>) -> usize {
         let mut buffer = [0; FRAME_BUFFER];
-        for _ in 0..BATCH {
-            let Some(socket) = &link.socket else { return };
+        for taken in 0..BATCH {
+            let Some(socket) = &link.socket else {
+                return taken;
+            };
             match socket.receive(&mut buffer) {
                 Ok(Some((bytes, packet_type))) => {
                     self.counters.received.add_one();
@@ -190,21 +208,24 @@ impl Driver {
                     self.pass_on_frame(bytes, packet_type);
                     self.flush(link);
                 }
-                Ok(None) => return,
+                Ok(None) => return taken,
                 Err(error) => {
                     self.counters.receive_failed.add_one();
                     // The kernel says this once when the interface goes down; the socket goes on when it comes up.
                     if error.raw_os_error() == Some(libc::ENETDOWN) {
                         debug!(iface = %self.interface, "interface went down");
+                        // Told here as well, in case it is up again before the news of both is read.
+                        self.machine.handle_input(boottime(), Input::SetLink { up: false });
                     } else {
                         warn!(iface = %self.interface, %error, "cannot receive");
                         self.close(link);
                         link.retry_at = Some(boottime() + link.backoff.failed());
                     }
-                    return;
+                    return taken;
                 }
             }
         }
+        BATCH
     }
 
     fn pass_on_frame(&mut self, bytes: &[u8], packet_type: PacketType) {

@@ -20,6 +20,7 @@
 #![deny(unsafe_code)]
 
 mod backoff;
+mod budget;
 mod counters;
 mod driver;
 mod interfaces;

@@ -207,8 +207,8 @@ pub fn wait(socket: Option<&ArpSocket>, waker: &Waker, timeout: Option<Duration>
     // A negative descriptor is skipped by the kernel.
     let mut watched = [watch(waker.counter.as_raw_fd()), watch(socket.map_or(-1, |socket| socket.socket.as_raw_fd()))];
     let timeout = timeout.map(|timeout| libc::timespec {
-        // Longer than a time_t holds means for ever, and is cut to some 292 billion years.
-        tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        // Cut to 68 years, which every platform's seconds can hold.
+        tv_sec: i32::try_from(timeout.as_secs()).unwrap_or(i32::MAX).into(),
         tv_nsec: timeout.subsec_nanos().into(),
     });
     let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
@@ -233,12 +233,21 @@ pub fn wait(socket: Option<&ArpSocket>, waker: &Waker, timeout: Option<Duration>
 /// The time now on the clock that [`Timestamp`] stands for, CLOCK_BOOTTIME: it never goes back and counts time spent suspended.
 #[must_use]
 pub fn boottime() -> Timestamp {
+    Timestamp::ZERO + read_clock(libc::CLOCK_BOOTTIME)
+}
+
+/// How long the calling thread has been on a core.
+pub(crate) fn thread_cpu_time() -> Duration {
+    read_clock(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn read_clock(clock: libc::clockid_t) -> Duration {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `now` is valid for a write. The call cannot fail for a clock that every Linux since 2.6.39 has.
-    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now) };
+    // SAFETY: `now` is valid for a write. The call cannot fail for the two clocks asked for, which every Linux since 2.6.39 has.
+    unsafe { libc::clock_gettime(clock, &raw mut now) };
     let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
     let nanos = u32::try_from(now.tv_nsec).unwrap_or_default();
-    Timestamp::ZERO + Duration::new(seconds, nanos)
+    Duration::new(seconds, nanos)
 }
 
 /// Puts the calling thread in front of all ordinary ones (SCHED_FIFO, lowest real-time priority).

@@ -235,7 +235,6 @@ fn check_outputs(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
     #[test]
     fn sends_only_what_it_may(steps in any_steps()) {
         check(Fault::None, &steps)?;

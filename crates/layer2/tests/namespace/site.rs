@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ironlb_layer2::raw::{ArpSocket, FRAME_BUFFER, Waker, wait};
@@ -27,7 +28,7 @@ pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 200);
 pub(crate) const OTHER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 201);
 
 /// How long a frame may take on this machine, which may be busy with other tests.
-pub(crate) const SOON: Duration = Duration::from_secs(3);
+pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 /// Runs `body` in a network and mount namespace of its own, by starting this test again there.
 pub(crate) fn in_namespace(test: &str, body: impl FnOnce(&Site)) {
@@ -83,6 +84,40 @@ pub(crate) fn fed(program: &str, arguments: &[&str], input: &str) {
     assert!(child.wait().expect("it ends").success(), "{program} failed");
 }
 
+/// Repeats `disturb` as fast as it goes while `body` runs, and ends it also when `body` fails.
+pub(crate) fn during(disturb: impl Fn() + Sync, body: impl FnOnce()) {
+    struct End<'a>(&'a AtomicBool);
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _end = End(&ended);
+        scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                disturb();
+            }
+        });
+        body();
+    });
+}
+
+/// The time that this process's thread of that name has been on a core.
+pub(crate) fn cpu_time_of(thread: &str) -> Duration {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("this process has threads");
+    let found = tasks.flatten().find_map(|task| {
+        let read = |file| std::fs::read_to_string(task.path().join(file)).ok();
+        if read("comm")?.trim() != thread {
+            return None;
+        }
+        // proc(5): the first number of schedstat is the time on a core in nanoseconds.
+        read("schedstat")?.split_whitespace().next()?.parse().ok()
+    });
+    Duration::from_nanos(found.expect("the thread is there"))
+}
+
 /// `ip` with these words.
 pub(crate) fn ip(words: &str) -> String {
     output("ip", &words.split_whitespace().collect::<Vec<_>>())
@@ -122,7 +157,11 @@ impl Site {
     }
 
     pub(crate) fn start(&self) -> (Layer2, mpsc::Receiver<Observation>) {
-        self.runtime.block_on(Layer2::start(Config::default())).expect("layer 2 starts")
+        self.start_with(Config::default())
+    }
+
+    pub(crate) fn start_with(&self, config: Config) -> (Layer2, mpsc::Receiver<Observation>) {
+        self.runtime.block_on(Layer2::start(config)).expect("layer 2 starts")
     }
 
     /// Answers for these vips on the interface.
@@ -133,8 +172,7 @@ impl Site {
     }
 
     pub(crate) fn station(&self) -> Station {
-        let interfaces = self.runtime.block_on(Layer2::start(Config::default()));
-        let (layer2, _) = interfaces.expect("layer 2 starts");
+        let (layer2, _observations) = self.start();
         let index = layer2.interfaces().borrow().by_name[&InterfaceName::from(FAR_END)].index;
         Station { socket: ArpSocket::open(index).expect("a packet socket"), never: Waker::new().expect("an eventfd") }
     }
