@@ -6,13 +6,14 @@ mod faults;
 pub(crate) use self::commands::with_kubeconfig;
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
-use k8s_openapi::api::core::v1::Node as NodeObject;
+use k8s_openapi::api::core::v1::{Node as NodeObject, ServiceAccount};
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use kube::api::{Api, ListParams, PostParams};
 use serde_json::json;
@@ -28,6 +29,9 @@ use crate::{Capsule, lan};
 
 /// How long a step of the start may take. Chosen: ten times what it takes on two idle cores.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The API server as pods know it: the first address of the Services' network.
+const API_SERVICE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1)), 443);
 
 /// A running site. It ends with [`Site::down`], or with the capsule.
 pub struct Site {
@@ -65,13 +69,15 @@ impl Site {
         let site = Self { spec, binaries, control_plane, nodes, client, timings: Vec::new() };
         let brought_up = async {
             tokio::try_join!(site.bring_up_control_plane(&step), site.bring_up_nodes(&step))?;
-            site.nodes_ready(PATIENCE).await
+            site.nodes_ready(PATIENCE).await?;
+            step("all nodes Ready");
+            tokio::try_join!(site.pods_can_be_made(), site.services_work()).map(drop)
         };
         if let Err(error) = brought_up.await {
             site.dump_logs().await;
             return Err(error);
         }
-        step("all nodes Ready");
+        step("pods can be made, Services work on every node");
         let timings = clock.into_inner().unwrap_or_else(PoisonError::into_inner).steps;
         Ok(Self { timings, ..site })
     }
@@ -132,6 +138,29 @@ impl Site {
                 .then_some(()))
         })
         .await
+    }
+
+    /// Waits for what every pod has: a pod made before its ServiceAccount is refused.
+    async fn pods_can_be_made(&self) -> Result<()> {
+        let api: Api<ServiceAccount> = Api::default_namespaced(self.client.clone());
+        wait_for(PATIENCE, "the default ServiceAccount", || async { Ok(api.get_opt("default").await?) }).await.map(drop)
+    }
+
+    /// Waits until each node's kube-proxy leads to the API server's own Service, which every pod asks first.
+    async fn services_work(&self) -> Result<()> {
+        try_join_all(self.nodes.iter().map(|node| async {
+            wait_for(PATIENCE, &format!("kube-proxy of {}", node.name()), || async {
+                let namespace = node.netns();
+                off_runtime(move || {
+                    namespace.run(|| TcpStream::connect_timeout(&API_SERVICE, Duration::from_millis(200)))
+                })
+                .await???;
+                Ok(Some(()))
+            })
+            .await
+        }))
+        .await
+        .map(drop)
     }
 
     /// What `kubectl logs` and `exec` need: the API server's own user may use the kubelets' API.
