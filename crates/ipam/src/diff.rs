@@ -12,7 +12,7 @@ use crate::projection::ServiceProjection;
 use crate::verdict::Verdict;
 
 /// The patch that makes the Service show what it should, and the Events that go with it; `None` when it shows that already.
-pub(crate) fn service(
+pub(crate) fn patch_service(
     service: &Service,
     verdict: &Verdict,
     wanted: &ServiceProjection,

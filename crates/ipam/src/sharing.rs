@@ -95,10 +95,13 @@ pub(crate) enum Tenure {
 /// the one that got the address later gives way. Whatever is in doubt is kept.
 pub(crate) fn tenure(service: &Service, address: IpAddr, taken: &Taken<'_>, settings: &Settings) -> Tenure {
     let mut first: Option<&Service> = None;
+    let mut coming: Option<&Service> = None;
     let mut clash: Option<(&Service, Option<Clash>)> = None;
     for other in taken.others(address, service) {
-        if !other.addresses().any(|held| held == address) {
-            // It is being given out right now; whoever does that has looked at this Service.
+        if !shows(other, address) {
+            // It is on its way to that one. If this one joined it knowingly it must not be told to be alone meanwhile: with both told
+            // so, one would give way later.
+            coming = coming.or(Some(other));
             continue;
         }
         if standing(other, settings) != Standing::Ours {
@@ -117,10 +120,13 @@ pub(crate) fn tenure(service: &Service, address: IpAddr, taken: &Taken<'_>, sett
         }
         first = Some(first.map_or(other, |one| if leads(other, one) { other } else { one }));
     }
-    match (clash, first) {
-        (Some((with, clash)), _) => Tenure::Clashes { with: with.id.clone(), clash },
-        (None, Some(first)) if leads(first, service) => Tenure::Shares { with: first.id.clone() },
-        (None, _) => Tenure::First,
+    if let Some((with, clash)) = clash {
+        return Tenure::Clashes { with: with.id.clone(), clash };
+    }
+    let first = first.filter(|first| leads(first, service));
+    match first.or(coming.filter(|_| was_told(service, condition::SHARED))) {
+        Some(first) => Tenure::Shares { with: first.id.clone() },
+        None => Tenure::First,
     }
 }
 
@@ -133,7 +139,16 @@ fn gives_way(service: &Service, other: &Service, address: IpAddr, between: Optio
 
 /// Was it told that it has its address to itself?
 fn believes_alone(service: &Service) -> bool {
-    service.condition(condition::ADDRESS_ASSIGNED).is_some_and(|c| c.reason == condition::ASSIGNED)
+    was_told(service, condition::ASSIGNED)
+}
+
+fn was_told(service: &Service, reason: &str) -> bool {
+    service.condition(condition::ADDRESS_ASSIGNED).is_some_and(|c| c.reason == reason)
+}
+
+/// Does its status show this address?
+fn shows(service: &Service, address: IpAddr) -> bool {
+    service.addresses().any(|held| held == address)
 }
 
 /// Who got the address first.

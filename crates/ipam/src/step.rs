@@ -89,7 +89,7 @@ impl Desk<'_> {
                 continue;
             }
             let Some(wanted) = project_with(service, verdict, &announcers) else { continue };
-            let Some((patch, events)) = diff::service(service, verdict, &wanted) else { continue };
+            let Some((patch, events)) = diff::patch_service(service, verdict, &wanted) else { continue };
             if self.may_write(&ObjectRef::Service(service.id.clone())) {
                 let is_late = patch.ingress.is_none();
                 let uid = (verdict.standing == Standing::Ours).then(|| service.uid.clone());

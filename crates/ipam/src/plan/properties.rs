@@ -1,1 +1,519 @@
+//! What holds for every plan, stated in terms of addresses, each shown once to fail on a planner that is broken on purpose.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ironlb_model::{
+    Eip, FamilyPolicy, IngressAddress, IpFamily, OptIn, Pool, Service, ServiceId, Snapshot, TrafficPolicy, WallTime,
+};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::reason::Reason;
+use crate::sharing::Clash;
+use crate::testing::*;
+use crate::{ADDRESS_ASSIGNED, Plan, Standing, plan, usage};
+
+/// A planner: the real one, or one broken on purpose.
+type Planner = fn(&Snapshot) -> Plan;
+
+fn the_real_one(snapshot: &Snapshot) -> Plan {
+    plan(snapshot, &crate::InFlight::default())
+}
+
+/// Two small pools of IPv4 that may overlap, one of IPv6, so that everything is scarce.
+const POOLS: [&str; 3] = ["10.0.0.1-10.0.0.4", "10.0.0.3-10.0.0.6", "fd00::1-fd00::3"];
+
+fn any_address() -> impl Strategy<Value = IpAddr> {
+    prop_oneof![
+        4 => (1_u8..8).prop_map(|n| IpAddr::from([10, 0, 0, n])),
+        2 => (1_u16..5).prop_map(|n| IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, n])),
+    ]
+}
+
+fn any_eip(index: usize) -> impl Strategy<Value = Eip> {
+    let flags =
+        (prop::bool::weighted(0.2), prop::bool::weighted(0.1), prop::bool::weighted(0.5), prop::bool::weighted(0.1));
+    (flags, 0_i64..3, 0_i64..3, prop::option::weighted(0.2, Just("n")), 0_u8..3).prop_map(
+        move |((disabled, deleting, is_default, quiet), priority, created, namespace, sharing)| {
+            eip(["a", "b", "six"][index], POOLS[index]).with(|e| {
+                (e.disabled, e.deleting, e.is_default, e.auto_assign) = (disabled, deleting, is_default, !quiet);
+                e.priority = priority;
+                e.created = WallTime(created);
+                e.namespaces.extend(namespace.map(Into::into));
+                e.sharing =
+                    [ironlb_model::Sharing::Cluster, ironlb_model::Sharing::Namespace, ironlb_model::Sharing::Never]
+                        [usize::from(sharing)];
+            })
+        },
+    )
+}
+
+fn any_service(index: usize) -> impl Strategy<Value = Service> {
+    let who = (prop::bool::weighted(0.9), prop::bool::weighted(0.05), 0_i64..4, prop::sample::select(vec!["n", "m"]));
+    let wants = (
+        prop::option::weighted(0.3, any_address()),
+        prop::option::weighted(0.3, prop::sample::select(vec!["a", "b", "six", "none"])),
+        prop::option::weighted(0.2, any_address()),
+        prop::bool::weighted(0.3),
+        0_u8..4,
+    );
+    let has = (prop::option::weighted(0.4, any_address()), prop::bool::weighted(0.5), 80_u16..83);
+    (who, wants, has).prop_map(move |((ours, deleting, created, namespace), wants, (held, told, port))| {
+        let (wish, named, remembered, local, stack) = wants;
+        service(&format!("{namespace}/s{index}")).created(created).ports(&[port]).with(|s| {
+            s.opt_in = if ours { OptIn::Ours } else { OptIn::Absent };
+            s.deleting = deleting;
+            s.wish.extend(wish);
+            s.wanted_eip = named.map(Into::into);
+            s.remembered.extend(remembered);
+            if local {
+                s.traffic_policy = TrafficPolicy::Local;
+            }
+            (s.families, s.family_policy) = match stack {
+                0 => (vec![IpFamily::V4, IpFamily::V6], FamilyPolicy::PreferDualStack),
+                1 => (vec![IpFamily::V6, IpFamily::V4], FamilyPolicy::RequireDualStack),
+                2 => (vec![IpFamily::V6], FamilyPolicy::SingleStack),
+                _ => (vec![IpFamily::V4], FamilyPolicy::SingleStack),
+            };
+            s.ingress.extend(held.map(IngressAddress::Ip));
+            if told && held.is_some() {
+                let reason = if s.wish.is_empty() { "Assigned" } else { "Shared" };
+                s.conditions = vec![assigned(reason)];
+                s.assigned_at = Some(WallTime(created));
+            }
+        })
+    })
+}
+
+fn assigned(reason: &str) -> ironlb_model::Condition {
+    ironlb_model::Condition {
+        kind: ADDRESS_ASSIGNED.to_owned(),
+        status: ironlb_model::ConditionStatus::True,
+        reason: reason.to_owned(),
+        message: String::new(),
+    }
+}
+
+fn any_snapshot() -> impl Strategy<Value = Snapshot> {
+    let eips = (any_eip(0), any_eip(1), any_eip(2), prop::collection::vec(any::<bool>(), 3));
+    let services: Vec<_> = (0..9).map(any_service).collect();
+    (eips, services, 0_usize..10).prop_map(|((a, b, c, present), services, count)| {
+        let eips: Vec<Eip> =
+            [a, b, c].into_iter().zip(present).filter_map(|(eip, is_there)| is_there.then_some(eip)).collect();
+        snapshot(&eips, &services.into_iter().take(count).collect::<Vec<_>>())
+    })
+}
+
+// --- the world after a plan ---
+
+/// Who holds what once every verdict is carried out.
+fn holders(snapshot: &Snapshot, plan: &Plan) -> BTreeMap<IpAddr, BTreeSet<ServiceId>> {
+    let mut holders: BTreeMap<IpAddr, BTreeSet<ServiceId>> = BTreeMap::new();
+    for (id, addresses) in held_after(snapshot, plan) {
+        for address in addresses {
+            holders.entry(address).or_default().insert(id.clone());
+        }
+    }
+    holders
+}
+
+/// What each Service holds once every verdict is carried out.
+fn held_after(snapshot: &Snapshot, plan: &Plan) -> BTreeMap<ServiceId, BTreeSet<IpAddr>> {
+    carried_out(snapshot, plan).services.values().map(|s| (s.id.clone(), s.addresses().collect())).collect()
+}
+
+/// The snapshot once every verdict is carried out.
+fn carried_out(snapshot: &Snapshot, plan: &Plan) -> Snapshot {
+    let mut after = snapshot.clone();
+    for entry in &plan.services {
+        let (mut service, verdict) = ((*entry.service).clone(), &entry.verdict);
+        service.ingress.retain(|i| !matches!(i, IngressAddress::Ip(a) if verdict.released.contains(a)));
+        for vip in &verdict.vips {
+            if !service.addresses().any(|held| held == vip.address) {
+                service.ingress.push(IngressAddress::Ip(vip.address));
+            }
+        }
+        if let Some(wanted) = crate::project(&entry.service, verdict, snapshot) {
+            service.remembered = wanted.remembered;
+            service.conditions = wanted.conditions;
+            service.has_openelb_finalizer = false;
+        }
+        after.services.insert(service.id.clone(), Arc::new(service));
+    }
+    after
+}
+
+fn ours(snapshot: &Snapshot, service: &Service) -> bool {
+    snapshot.settings.selects(service) && !service.deleting
+}
+
+// --- the nine properties ---
+
+/// 1. The order in which the values came to be does not matter.
+fn order_does_not_matter(planner: Planner, snapshot: &Snapshot) -> Result<(), String> {
+    let mut again = snapshot.clone();
+    // The same values at other places in memory, made in the opposite order.
+    let copies: Vec<Arc<Service>> = snapshot.services.values().rev().map(|s| Arc::new((**s).clone())).collect();
+    again.services = copies.into_iter().map(|s| (s.id.clone(), s)).collect();
+    let (one, two) = (held_after(snapshot, &planner(snapshot)), held_after(&again, &planner(&again)));
+    check(one == two, || format!("{one:?} and then {two:?}"))
+}
+
+/// 2. Two Services hold one address only where they did before, or where the newcomer asked for it and fits.
+fn holders_are_lawful(planner: Planner, snapshot: &Snapshot) -> Result<(), String> {
+    let before = holders(snapshot, &Plan::default());
+    for (address, ids) in holders(snapshot, &planner(snapshot)) {
+        let was = before.get(&address);
+        for new in ids.iter().filter(|id| was.is_none_or(|was| !was.contains(*id))) {
+            for other in ids.iter().filter(|id| *id != new) {
+                let (new, other) = (&snapshot.services[new], &snapshot.services[other]);
+                let both_new = was.is_none_or(|was| !was.contains(&other.id));
+                let asked = new.wish.contains(&address) || both_new && other.wish.contains(&address);
+                check(asked, || format!("{address}: {} joined {} without asking", new.id, other.id))?;
+                check(Clash::between(new, other).is_none(), || {
+                    format!("{address}: {} clashes with {}", new.id, other.id)
+                })?;
+                check(ours(snapshot, other), || format!("{address}: {} joined a stranger {}", new.id, other.id))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// 3. Every new address lies in an Eip that gives it out, and is of a family of its Service.
+fn new_addresses_are_in_an_eip(planner: Planner, snapshot: &Snapshot) -> Result<(), String> {
+    for (id, addresses) in held_after(snapshot, &planner(snapshot)) {
+        let service = &snapshot.services[&id];
+        for address in addresses.into_iter().filter(|a| service.addresses().all(|held| held != *a)) {
+            let gives = snapshot.eips.values().any(|e| e.pool.contains(address) && !e.disabled && !e.deleting);
+            check(gives, || format!("{id} got {address}, which no Eip gives out"))?;
+            check(service.families.contains(&IpFamily::of(address)), || {
+                format!("{id} got {address} of a strange family")
+            })?;
+            check(ours(snapshot, service), || format!("{id} is not ours and got {address}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// 4. A plan that was carried out plans nothing more, once what was given back is seen to be free.
+fn it_settles(planner: Planner, snapshot: &Snapshot) -> Result<(), String> {
+    let mut now = snapshot.clone();
+    // Addresses given back in one plan are given out by the next, so a chain of moves takes one round for each.
+    for _ in 0..snapshot.services.len() + 2 {
+        let next = carried_out(&now, &planner(&now));
+        let settled = next.services.values().zip(now.services.values()).all(|(a, b)| a.ingress == b.ingress);
+        now = next;
+        if settled {
+            let (one, two) = (planner(&now), held_after(&now, &Plan::default()));
+            return check(held_after(&now, &one) == two, || "it moved again".to_owned());
+        }
+    }
+    Err("it never settles".to_owned())
+}
+
+/// 5. Removing or adding a Service moves no other address.
+fn others_do_not_move(planner: Planner, snapshot: &Snapshot) -> Result<(), String> {
+    let settled = carried_out(snapshot, &planner(snapshot));
+    for gone in snapshot.services.keys() {
+        let mut fewer = settled.clone();
+        fewer.services.remove(gone);
+        unmoved(&fewer, &held_after(&fewer, &planner(&fewer)), &format!("without {gone}"))?;
+    }
+    let mut more = settled.clone();
+    for newcomer in [service("a/first").created(-1), service("a/wish").wish(&["10.0.0.3"])] {
+        more.services.insert(newcomer.id.clone(), Arc::new(newcomer));
+    }
+    unmoved(&more, &held_after(&more, &planner(&more)), "with newcomers")
+}
+
+/// No Service whose wishes are met or cannot be met loses an address it has.
+fn unmoved(before: &Snapshot, after: &BTreeMap<ServiceId, BTreeSet<IpAddr>>, what: &str) -> Result<(), String> {
+    for service in before.services.values().filter(|s| ours(before, s)) {
+        for address in service.addresses().filter(|a| service.families.contains(&IpFamily::of(*a))) {
+            // A wish for another address of this family may be granted at last.
+            let wished = service.wish.iter().any(|w| *w != address && IpFamily::of(*w) == IpFamily::of(address));
+            let named = service
+                .wanted_eip
+                .as_ref()
+                .is_some_and(|name| !before.eips.get(name).is_some_and(|e| e.spans(address)));
+            let is_double = believes_alone(service)
+                && before
+                    .services
+                    .values()
+                    .any(|o| o.id != service.id && believes_alone(o) && o.addresses().any(|a| a == address));
+            if !wished && !named && !is_double {
+                check(after[&service.id].contains(&address), || format!("{what}, {} lost {address}", service.id))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn believes_alone(service: &Service) -> bool {
+    service.condition(ADDRESS_ASSIGNED).is_some_and(|c| c.reason == "Assigned")
+}
+
+/// 6. Disabling, shrinking, re-prioritising or re-binding an Eip moves nobody.
+fn eips_do_not_move_addresses(planner: Planner, snapshot: &Snapshot) -> Result<(), String> {
+    let settled = carried_out(snapshot, &planner(snapshot));
+    let changes: [(&str, fn(&mut Eip)); 6] = [
+        ("disabled", |e| e.disabled = true),
+        ("re-prioritised", |e| e.priority = 100 - e.priority),
+        ("re-bound", |e| {
+            e.namespaces.insert("elsewhere".into());
+            e.enforce_selectors = true;
+        }),
+        ("deleting", |e| e.deleting = true),
+        ("everything excluded", |e| e.pool = Pool::default()),
+        ("quiet", |e| e.auto_assign = false),
+    ];
+    for (what, change) in changes {
+        let mut changed = settled.clone();
+        for eip in changed.eips.values_mut() {
+            change(Arc::make_mut(eip));
+        }
+        unmoved(&changed, &held_after(&changed, &planner(&changed)), what)?;
+    }
+    Ok(())
+}
+
+type Usage = fn(&Snapshot) -> BTreeMap<String, (u64, bool)>;
+
+fn the_real_usage(snapshot: &Snapshot) -> BTreeMap<String, (u64, bool)> {
+    usage(snapshot).into_iter().map(|u| (u.name().to_string(), (u.usage, u.occupied))).collect()
+}
+
+/// 7. In every Eip that overlaps none, the addresses in use and the free ones add up to its size.
+fn used_and_free_are_all(usage: Usage, snapshot: &Snapshot) -> Result<(), String> {
+    let told = usage(snapshot);
+    for eip in snapshot.eips.values() {
+        let is_alone = snapshot.eips.values().all(|o| {
+            o.name == eip.name || o.span.ranges().iter().all(|r| eip.span.ranges().iter().all(|q| !q.overlaps(r)))
+        });
+        if is_alone {
+            let taken: BTreeSet<IpAddr> =
+                snapshot.services.values().flat_map(|s| s.addresses().collect::<Vec<_>>()).collect();
+            let free = all_of(&eip.pool).into_iter().filter(|a| !taken.contains(a)).count();
+            let (used, occupied) = told[eip.name.as_str()];
+            let size = usize::try_from(eip.pool.size()).unwrap();
+            check(usize::try_from(used).unwrap() + free == size, || {
+                format!("{}: {used} used and {free} free of {size}", eip.name)
+            })?;
+            check(occupied == (free == 0), || format!("{}: {free} free, occupied {occupied}", eip.name))?;
+        }
+    }
+    Ok(())
+}
+
+fn all_of(pool: &Pool) -> Vec<IpAddr> {
+    let mut all = Vec::new();
+    for range in pool.ranges() {
+        let mut next = Some(range.first());
+        while let Some(address) = next.filter(|a| range.contains(*a)) {
+            all.push(address);
+            next = crate::territory::successor(address);
+        }
+    }
+    all
+}
+
+/// 8. Every Service of ours without address has a reason.
+fn every_refusal_has_a_reason(planner: Planner, snapshot: &Snapshot) -> Result<(), String> {
+    for entry in planner(snapshot).services {
+        let (id, verdict) = (&entry.service.id, &entry.verdict);
+        let is_told = !verdict.vips.is_empty() || !verdict.unmet.is_empty();
+        check(verdict.standing != Standing::Ours || is_told, || format!("{id} has neither address nor reason"))?;
+        for reason in verdict.unmet.iter().chain(&verdict.notes) {
+            let text = reason.to_string();
+            check(!text.is_empty() && !reason.category().is_empty(), || format!("{id}: {reason:?} says nothing"))?;
+        }
+    }
+    Ok(())
+}
+
+/// 9. An Eip is called full only if every address it may give out is taken, before or by this plan.
+fn full_is_truly_full(planner: Planner, snapshot: &Snapshot) -> Result<(), String> {
+    let plan = planner(snapshot);
+    let mut taken: BTreeSet<IpAddr> =
+        snapshot.services.values().flat_map(|s| s.addresses().collect::<Vec<_>>()).collect();
+    taken.extend(plan.services.iter().flat_map(|s| s.verdict.addresses().collect::<Vec<_>>()));
+    for entry in &plan.services {
+        let wanted: Vec<IpFamily> = entry.service.families.clone();
+        for reason in &entry.verdict.unmet {
+            if let Reason::EipFull { eips, used, total } = reason {
+                for name in eips {
+                    let others: Vec<&Arc<Eip>> = snapshot.eips.values().filter(|e| e.name != *name).collect();
+                    let free = all_of(&snapshot.eips[name].pool).into_iter().find(|a| {
+                        wanted == [IpFamily::of(*a)] && !taken.contains(a) && others.iter().all(|e| !e.spans(*a))
+                    });
+                    check(free.is_none(), || format!("{name} is called full, {free:?} is free"))?;
+                }
+                check(used == total, || format!("{used} of {total} is called full"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check(holds: bool, message: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(message()) }
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 512, failure_persistence: None, ..Config::default() })]
+
+    #[test]
+    fn every_plan_keeps_the_rules(snapshot in any_snapshot()) {
+        let properties: [fn(Planner, &Snapshot) -> Result<(), String>; 8] = [
+            order_does_not_matter, holders_are_lawful, new_addresses_are_in_an_eip, it_settles, others_do_not_move,
+            eips_do_not_move_addresses, every_refusal_has_a_reason, full_is_truly_full,
+        ];
+        for (n, property) in properties.into_iter().enumerate() {
+            prop_assert_eq!(property(the_real_one, &snapshot), Ok(()), "property {} of the list", n);
+        }
+        prop_assert_eq!(used_and_free_are_all(the_real_usage, &snapshot), Ok(()));
+        // The usage after the plan as well: a projection has to be right at every moment.
+        let after = carried_out(&snapshot, &the_real_one(&snapshot));
+        prop_assert_eq!(used_and_free_are_all(the_real_usage, &after), Ok(()));
+    }
+}
+
+// --- planners that are broken on purpose: each property must see one ---
+
+/// Runs the property on many snapshots and says whether it ever failed.
+fn is_seen<T: Copy>(property: fn(T, &Snapshot) -> Result<(), String>, broken: T) -> bool {
+    let mut runner = TestRunner::deterministic();
+    let strategy = any_snapshot();
+    (0..2000).any(|_| property(broken, &strategy.new_tree(&mut runner).expect("no filter").current()).is_err())
+}
+
+/// Age by place in memory: what iterating a randomly ordered map comes to.
+fn by_place_in_memory(snapshot: &Snapshot) -> Plan {
+    let mut changed = snapshot.clone();
+    let mut places: Vec<(usize, ServiceId)> =
+        snapshot.services.values().map(|s| (Arc::as_ptr(s) as usize, s.id.clone())).collect();
+    places.sort();
+    for (age, (_, id)) in places.into_iter().enumerate() {
+        if let Some(service) = changed.services.get_mut(&id) {
+            Arc::make_mut(service).created = WallTime(i64::try_from(age).unwrap());
+        }
+    }
+    with_services_of(snapshot, the_real_one(&changed))
+}
+
+/// The verdicts, on the Services as they are.
+fn with_services_of(snapshot: &Snapshot, mut plan: Plan) -> Plan {
+    for entry in &mut plan.services {
+        entry.service = Arc::clone(&snapshot.services[&entry.service.id]);
+        let held: Vec<IpAddr> = entry.service.addresses().collect();
+        let keeps: Vec<IpAddr> = entry.verdict.addresses().collect();
+        if entry.verdict.standing == Standing::Ours {
+            entry.verdict.released = held.iter().copied().filter(|a| !keeps.contains(a)).collect();
+            for vip in &mut entry.verdict.vips {
+                vip.is_new = !held.contains(&vip.address);
+            }
+        }
+    }
+    plan
+}
+
+/// Nobody looks at who holds what.
+fn without_looking(snapshot: &Snapshot) -> Plan {
+    let services = snapshot.services.values().flat_map(|service| {
+        let mut alone = snapshot.clone();
+        alone.services.retain(|id, _| *id == service.id);
+        the_real_one(&alone).services
+    });
+    Plan { services: services.collect() }
+}
+
+/// A disabled or deleted Eip gives out as ever.
+fn whatever_the_eip_says(snapshot: &Snapshot) -> Plan {
+    let mut changed = snapshot.clone();
+    for eip in changed.eips.values_mut() {
+        let eip = Arc::make_mut(eip);
+        (eip.disabled, eip.deleting) = (false, false);
+    }
+    with_services_of(snapshot, the_real_one(&changed))
+}
+
+/// The choice is made anew each time, above the highest address that was ever given: round-robin without keeping.
+fn anew_each_time(snapshot: &Snapshot) -> Plan {
+    let mut changed = snapshot.clone();
+    let highest =
+        snapshot.services.values().flat_map(|s| s.addresses().collect::<Vec<_>>()).filter(IpAddr::is_ipv4).max();
+    for service in changed.services.values_mut() {
+        let service = Arc::make_mut(service);
+        (service.ingress, service.remembered) = (Vec::new(), Vec::new());
+    }
+    if let Some(highest) = highest {
+        let blocker = service("zz/blocker").with(|s| {
+            s.opt_in = OptIn::Other;
+            s.ingress.push(IngressAddress::Ip(highest));
+        });
+        changed.services.insert(blocker.id.clone(), Arc::new(blocker));
+    }
+    let mut plan = the_real_one(&changed);
+    plan.services.retain(|entry| entry.service.id.name != "blocker");
+    with_services_of(snapshot, plan)
+}
+
+/// The Eip is chosen anew each time, as OpenELB does: an address stays only while its Eip would be chosen again.
+fn while_the_eip_would_be_chosen(snapshot: &Snapshot) -> Plan {
+    let mut changed = snapshot.clone();
+    for service in changed.services.values_mut() {
+        let service = Arc::make_mut(service);
+        let is_offered = |a: &IpAddr| {
+            let gives = |e: &&Arc<Eip>| {
+                e.pool.contains(*a) && !e.disabled && !e.deleting && e.auto_assign && !e.enforce_selectors
+            };
+            snapshot.eips.values().any(|e| gives(&e))
+        };
+        service.ingress.retain(|entry| matches!(entry, IngressAddress::Ip(a) if is_offered(a)));
+        service.remembered.clear();
+    }
+    with_services_of(snapshot, the_real_one(&changed))
+}
+
+/// Sharers are counted one by one.
+fn usage_by_holders(snapshot: &Snapshot) -> BTreeMap<String, (u64, bool)> {
+    let count = |u: &crate::EipProjection<'_>| u64::try_from(u.used.values().map(Vec::len).sum::<usize>()).unwrap();
+    usage(snapshot).iter().map(|u| (u.name().to_string(), (count(u), u.occupied))).collect()
+}
+
+fn without_reasons(snapshot: &Snapshot) -> Plan {
+    let mut plan = the_real_one(snapshot);
+    for entry in &mut plan.services {
+        entry.verdict.unmet.clear();
+    }
+    plan
+}
+
+/// The last address of every pool is never given out.
+fn without_the_last(snapshot: &Snapshot) -> Plan {
+    let mut changed = snapshot.clone();
+    for eip in changed.eips.values_mut() {
+        let eip = Arc::make_mut(eip);
+        if let Some(last) = eip.pool.last() {
+            eip.pool = Pool::new(eip.pool.ranges(), &[ironlb_model::AddressRange::single(last)]);
+        }
+    }
+    with_services_of(snapshot, the_real_one(&changed))
+}
+
+#[test]
+fn each_property_sees_a_planner_that_breaks_it() {
+    assert!(is_seen(order_does_not_matter, by_place_in_memory), "1");
+    assert!(is_seen(holders_are_lawful, without_looking), "2");
+    assert!(is_seen(new_addresses_are_in_an_eip, whatever_the_eip_says), "3");
+    assert!(is_seen(it_settles, anew_each_time), "4");
+    assert!(is_seen(others_do_not_move, anew_each_time), "5");
+    assert!(is_seen(eips_do_not_move_addresses, while_the_eip_would_be_chosen), "6");
+    assert!(is_seen(used_and_free_are_all, usage_by_holders as Usage), "7");
+    assert!(is_seen(every_refusal_has_a_reason, without_reasons), "8");
+    assert!(is_seen(full_is_truly_full, without_the_last), "9");
+}
