@@ -13,9 +13,9 @@ use crate::Timing;
 ///        └ outage shared by all: base = now, at every call ◀┘
 /// ```
 ///
-/// The base moves forward without a renewal only while nobody can renew: our tries fail for want of an answer, nothing else has
-/// come from the API server for `outage_silence`, and this process ran all that time (one that was stopped has not listened, so
-/// its silence proves nothing).
+/// The base moves forward without a renewal only while nobody renews: our tries fail for want of an answer; for `outage_silence`
+/// neither the watch nor a list begun meanwhile has shown that another node renewed (a list that gives no answer shows nothing
+/// either); and this process ran all that time (one that was stopped has not listened, so its silence proves nothing).
 #[derive(Debug)]
 pub(crate) struct Fence {
     timing: Timing,
@@ -24,6 +24,8 @@ pub(crate) struct Fence {
     awake_since: Timestamp,
     heard_at: Timestamp,
     unreachable_at: Option<Timestamp>,
+    /// When the last list that is over had been begun.
+    probed_from: Timestamp,
 }
 
 impl Fence {
@@ -35,6 +37,7 @@ impl Fence {
             awake_since: Timestamp::ZERO,
             heard_at: Timestamp::ZERO,
             unreachable_at: None,
+            probed_from: Timestamp::ZERO,
         }
     }
 
@@ -63,7 +66,12 @@ impl Fence {
         self.unreachable_at = Some(now);
     }
 
-    /// The API server showed that it serves somebody.
+    /// A list begun at `started` is over, with or without an answer; that somebody renewed, if it showed that, has been `heard`.
+    pub(crate) fn probed(&mut self, started: Timestamp) {
+        self.probed_from = self.probed_from.max(started);
+    }
+
+    /// Another node renewed, or the API server gave our renewal an answer.
     pub(crate) fn heard(&mut self, now: Timestamp) {
         self.heard_at = self.heard_at.max(now);
     }
@@ -78,10 +86,12 @@ impl Fence {
         self.base.map(|base| base + self.timing.fence_after())
     }
 
-    /// Is the API server silent towards everybody?
+    /// Can nobody renew?
     pub(crate) fn is_outage(&self, now: Timestamp) -> bool {
         let since = self.heard_at.max(self.awake_since);
-        self.unreachable_at.is_some_and(|at| at >= since) && now.since(since) >= self.timing.outage_silence
+        self.unreachable_at.is_some_and(|at| at >= since)
+            && self.probed_from >= since
+            && now.since(since) >= self.timing.outage_silence
     }
 }
 
@@ -124,6 +134,7 @@ mod tests {
         let mut fence = renewed_at_zero();
         assert_eq!(run(&mut fence, 0, 2000), None);
         fence.unreachable(at(2000));
+        fence.probed(at(1500));
         assert_eq!(run(&mut fence, 2000, 60_000), None);
         assert!(fence.is_outage(at(60_000)));
         fence.heard(at(60_000));
@@ -141,19 +152,29 @@ mod tests {
             }
             if t % 250 == 0 {
                 fence.unreachable(at(t));
+                fence.probed(at(t));
             }
         }
         assert!(fence.pass(at(3500)));
     }
 
     #[test]
+    fn a_watch_that_says_nothing_is_no_proof_by_itself() {
+        let mut fence = renewed_at_zero();
+        fence.unreachable(at(1000));
+        assert_eq!(run(&mut fence, 0, 10_000), Some(3500));
+    }
+
+    #[test]
     fn a_process_that_was_stopped_has_not_heard_silence() {
         let mut fence = renewed_at_zero();
         fence.unreachable(at(1000));
+        fence.probed(at(1000));
         assert_eq!(run(&mut fence, 1000, 1200), None);
         // stopped from 1.2 s to 3.4 s
         assert_eq!(run(&mut fence, 3400, 3400), None);
         fence.unreachable(at(3400));
+        fence.probed(at(3400));
         assert_eq!(run(&mut fence, 3500, 4000), Some(3500));
     }
 
@@ -162,6 +183,7 @@ mod tests {
         let mut fence = renewed_at_zero();
         run(&mut fence, 0, 1000);
         fence.unreachable(at(1000));
+        fence.probed(at(1000));
         assert_eq!(run(&mut fence, 1000, 20_000), None);
         assert!(fence.pass(at(24_000)));
     }

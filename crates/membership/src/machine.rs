@@ -64,6 +64,18 @@ struct UnderWay {
     sent: Timestamp,
     content: u64,
     releases: bool,
+    /// A list was asked for because it takes long.
+    probed: bool,
+}
+
+impl Renewal {
+    /// When a list is to be asked for, should the renewal under way have no answer by then.
+    fn probe_at(&self, timing: &Timing) -> Option<Timestamp> {
+        self.under_way
+            .as_ref()
+            .filter(|under_way| !under_way.probed)
+            .map(|under_way| under_way.sent + timing.probe_after)
+    }
 }
 
 /// A list under way, and the one wanted.
@@ -151,7 +163,9 @@ impl Membership {
             }
             Input::Listed { started, leases } => self.listed(started, leases),
             Input::ListFailed => {
-                self.listing.begun_at = None;
+                if let Some(begun) = self.listing.begun_at.take() {
+                    self.fence.probed(begun);
+                }
                 self.listing.not_before = self.now + self.config.timing.retry;
             }
             Input::Renewed { version } => self.renewed(version),
@@ -193,10 +207,11 @@ impl Membership {
             .then_some(self.listing.not_before.max(self.now));
         let expiry = self.may_expire().then(|| self.view.next_expiry(timing.expiry)).flatten();
         let expiry = expiry.filter(|_| self.listing.begun_at.is_none()).map(|at| at.max(self.listing.not_before));
+        let probe = self.renewal.probe_at(timing).filter(|_| self.standing == Standing::Member);
         let fence = self.fence.valid_until().filter(|_| !self.lapsed);
         let start = self.lease.taken_at.map(|at| at + timing.start_wait).filter(|at| *at > self.now);
         let tick = (self.standing == Standing::Member).then(|| self.now + timing.tick);
-        [renewal, listing, expiry, fence, start, tick].into_iter().flatten().min()
+        [renewal, listing, expiry, probe, fence, start, tick].into_iter().flatten().min()
     }
 
     /// The nodes that are alive and ready, this one included once it is ready: the candidates of an election.

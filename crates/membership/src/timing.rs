@@ -18,8 +18,10 @@ pub struct Timing {
     pub retry: Duration,
     /// How long a request may take; the driver gives up after this. Two tries must fit between a missed renewal and the fence.
     pub request_timeout: Duration,
-    /// A silence of this length from the API server, on the watch and on our renewals, is taken for an outage that everybody
-    /// shares. Others renew every `renew_interval`, so half as much again without any of them is no accident.
+    /// A renewal that has no answer for this long is followed by a list, to see whether others still renew.
+    pub probe_after: Duration,
+    /// When nobody is seen to renew for this long and we cannot either, it is taken for an outage that everybody shares. Others
+    /// renew every `renew_interval`, so half as much again without any of them is no accident.
     pub outage_silence: Duration,
     /// When our own renewals stood still for longer than this, everybody else gets a fresh `expiry`: what kept ours from
     /// arriving may have kept theirs.
@@ -43,6 +45,7 @@ impl Timing {
             margin: Duration::from_millis(500),
             retry: Duration::from_millis(250),
             request_timeout: Duration::from_millis(1000),
+            probe_after: Duration::from_millis(500),
             outage_silence: Duration::from_millis(1500),
             grace_after: Duration::from_millis(2000),
             start_wait: Duration::from_millis(3000),
@@ -71,6 +74,7 @@ mod tests {
         assert!(t.grace_after + t.renew_interval + t.retry < t.expiry);
         // One that began right after our renewal is recognised before the fence falls.
         assert!(t.renew_interval + t.outage_silence < t.fence_after());
+        assert!(t.renew_interval + t.probe_after + t.request_timeout < t.fence_after());
         // Silence is longer than the time between two renewals of one other node.
         assert!(t.outage_silence > t.renew_interval);
         assert!(t.tick < t.longest_tick && t.longest_tick < t.fence_after());

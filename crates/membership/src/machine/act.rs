@@ -116,7 +116,7 @@ impl Membership {
             return;
         }
         let releases = self.standing == Standing::Leaving;
-        self.renewal.under_way = Some(UnderWay { sent: self.now, content: self.content, releases });
+        self.renewal.under_way = Some(UnderWay { sent: self.now, content: self.content, releases, probed: false });
         self.outputs.push_back(Output::Renew(LeaseWrite {
             expected: self.lease.version,
             holder: (!releases).then(|| self.config.incarnation.clone()),
@@ -136,6 +136,13 @@ impl Membership {
             self.want_list(from);
         }
         if self.may_expire() && self.view.next_expiry(self.config.timing.expiry).is_some_and(|at| at <= self.now) {
+            self.want_list(self.now);
+        }
+        if self.standing == Standing::Member
+            && self.renewal.probe_at(&self.config.timing).is_some_and(|at| at <= self.now)
+            && let Some(under_way) = &mut self.renewal.under_way
+        {
+            under_way.probed = true;
             self.want_list(self.now);
         }
         let is_over = matches!(self.standing, Standing::Superseded | Standing::Left);

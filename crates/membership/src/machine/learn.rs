@@ -13,10 +13,12 @@ use crate::{Epoch, Incarnation, Notice, Output, RenewFailure, SeenLease};
 impl Membership {
     pub(super) fn observe(&mut self, lease: SeenLease, list_started: Option<Timestamp>) {
         if lease.node == self.config.node {
-            self.observe_own(lease, list_started);
+            if !matches!(self.standing, Standing::Superseded | Standing::Left) {
+                self.observe_own(lease, list_started);
+            }
             return;
         }
-        if self.view.observe(self.now, lease, list_started) && list_started.is_none() {
+        if self.view.observe(self.now, lease, list_started) {
             self.fence.heard(self.now);
         }
     }
@@ -75,8 +77,6 @@ impl Membership {
     }
 
     pub(super) fn listed(&mut self, started: Timestamp, leases: Vec<SeenLease>) {
-        // Whoever gives a list is there: our renewals, if they fail, fail alone.
-        self.fence.heard(self.now);
         let nodes: BTreeSet<NodeName> = leases.iter().map(|lease| lease.node.clone()).collect();
         if !nodes.contains(&self.config.node) && self.lease.version.is_some() && self.lease.seen_at < started {
             self.lease.version = None;
@@ -94,6 +94,7 @@ impl Membership {
                 self.notice(Notice::Expired { node });
             }
         }
+        self.fence.probed(started);
         self.view.drop_gone(&nodes, started);
         self.claims.listed(started);
         // `settle` looks again: what this list confirmed is not in its key.
@@ -149,6 +150,7 @@ impl Membership {
             RenewFailure::Unreachable => {
                 self.fence.unreachable(self.now);
                 self.renewal.due_at = self.now + timing.retry;
+                self.want_list(self.now);
             }
             RenewFailure::Refused => {
                 self.fence.heard(self.now);
