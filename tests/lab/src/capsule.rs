@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use nix::mount::{MsFlags, mount};
+use nix::unistd::{chdir, chroot};
 use serde::{Deserialize, Serialize};
 
 use crate::owner::{SiteId, cache_folder};
@@ -178,7 +179,25 @@ pub(crate) fn bind(source: &Path, target: &Path) -> Result<()> {
 }
 
 /// Detaches the mount namespace just made from the one it was copied from, so that no mount travels back.
+///
+/// In a chroot `/` may be a plain folder, which has no mount to be detached. Its mounts are detached one by one then, and
+/// the folder is made a mount: over `/proc`, because that is a mount of our own now, so that nothing travels back from it.
 pub(crate) fn detach_mounts() -> Result<()> {
-    let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-    mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).context("making mounts private")
+    match propagate("/", MsFlags::MS_PRIVATE) {
+        Err(nix::Error::EINVAL) => {}
+        done => return done.context("making mounts private"),
+    }
+    let mounts = fs::read_to_string("/proc/self/mountinfo").context("/proc/self/mountinfo")?;
+    for point in mounts.lines().filter_map(|line| line.split(' ').nth(4)) {
+        propagate(point, MsFlags::MS_PRIVATE).with_context(|| format!("making the mount {point} private"))?;
+    }
+    bind(Path::new("/"), Path::new("/proc"))?;
+    chroot("/proc")?;
+    chdir("/")?;
+    propagate("/", MsFlags::MS_PRIVATE).context("making mounts private")
+}
+
+/// Sets how a mount and all below it pass on what is mounted on them.
+pub(crate) fn propagate(point: &str, how: MsFlags) -> nix::Result<()> {
+    mount(None::<&str>, point, None::<&str>, MsFlags::MS_REC | how, None::<&str>)
 }

@@ -17,10 +17,10 @@ use anyhow::{Context, Result, bail};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::SigSet;
-use nix::unistd::sethostname;
+use nix::unistd::{chroot, fchdir, sethostname};
 
 use crate::capsule::init::reap_for_ever;
-use crate::capsule::{ROLE, SITE_FOLDER, bind, detach_mounts, mount_on};
+use crate::capsule::{ROLE, SITE_FOLDER, bind, detach_mounts, mount_on, propagate};
 use crate::cgroups::Cgroups;
 use crate::netns::Netns;
 
@@ -131,6 +131,21 @@ pub(crate) fn enter_pid_namespace(node: &str) -> io::Result<()> {
     Ok(setns(File::open(format!("/proc/{first}/ns/pid"))?, CloneFlags::CLONE_NEWPID)?)
 }
 
+/// Moves the calling process, which has one thread, into namespaces of another one, and to its root.
+pub(crate) fn enter_namespaces(process: u32, names: &[&str]) -> Result<()> {
+    let root = File::open(format!("/proc/{process}/root"))?;
+    // All are opened before the mount namespace changes, and with it the meaning of /proc.
+    let files: Vec<File> =
+        names.iter().map(|name| File::open(format!("/proc/{process}/ns/{name}"))).collect::<io::Result<_>>()?;
+    for file in files {
+        setns(file, CloneFlags::empty())?;
+    }
+    // A new mount namespace's root is the machine's, also where the site lives in a chroot.
+    fchdir(root)?;
+    chroot(".")?;
+    Ok(())
+}
+
 /// The role `join`: moves this process into the node and becomes the program that the arguments name.
 pub(crate) fn join_node() -> Result<()> {
     let node = std::env::var(NODE).context(NODE)?;
@@ -138,12 +153,7 @@ pub(crate) fn join_node() -> Result<()> {
     let program = argv.next().context("an empty command")?;
     Cgroups::detect()?.join(&node)?;
     let first = first_process_of(&node).with_context(|| format!("{node} has no power"))?;
-    let open = |name: &str| File::open(format!("/proc/{first}/ns/{name}"));
-    // All are opened before the mount namespace changes, and with it the meaning of /proc.
-    let namespaces = [open("cgroup")?, open("ipc")?, open("uts")?, open("net")?, open("mnt")?];
-    for namespace in namespaces {
-        setns(namespace, CloneFlags::empty()).with_context(|| format!("entering {node}"))?;
-    }
+    enter_namespaces(first, &["cgroup", "ipc", "uts", "net", "mnt"]).with_context(|| format!("entering {node}"))?;
     // A command that waits for this one may have held signals back.
     SigSet::all().thread_unblock()?;
     let error = Command::new(&program).args(argv).env_remove(ROLE).env_remove(NODE).exec();
@@ -195,7 +205,7 @@ fn own_folders(folder: &Path) -> Result<()> {
     }
     bind(&run, Path::new("/run"))?;
     // As on a machine with systemd: what the kubelet mounts for a pod reaches the runtime's mount namespaces.
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SHARED, None::<&str>).context("shared mounts")
+    propagate("/", MsFlags::MS_SHARED).context("shared mounts")
 }
 
 /// The kernel settings that a kubelet changes when they are not as it wants them. They belong to the whole machine, so

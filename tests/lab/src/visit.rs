@@ -16,25 +16,25 @@ use crate::binaries::Binaries;
 use crate::capsule::{INSIDE, SITE_FOLDER, State};
 use crate::netns::{CONTROL_PLANE, Netns, SWITCH};
 use crate::owner::SiteId;
-use crate::place::{Place, enter_pid_namespace, node_folder};
+use crate::place::{Place, enter_namespaces, enter_pid_namespace, node_folder};
 use crate::site::with_kubeconfig;
 
 impl State {
-    /// The site of this name; without a name the only one there is, or the only one that somebody kept.
+    /// The site of this name; without a name the one that somebody kept. A site that a running command uses, a test's
+    /// perhaps, is only ever entered or ended by its name.
     ///
     /// # Errors
     /// None fits, or several do.
     pub fn choose(name: Option<&str>) -> Result<Self> {
         let sites = Self::all()?;
-        let kept: Vec<_> = sites.iter().filter(|site| site.kept).collect();
-        match (name, sites.as_slice(), kept.as_slice()) {
-            (Some(name), ..) => {
-                sites.iter().find(|site| site.id == name).cloned().with_context(|| format!("no site {name} runs"))
-            }
-            (None, [only], _) => Ok(only.clone()),
-            (None, _, [only]) => Ok((*only).clone()),
-            (None, [], _) => bail!("no site runs (`lab up --keep` brings one up)"),
-            _ => bail!("several sites run; --site chooses one of those that `lab status` lists"),
+        if let Some(name) = name {
+            return sites.into_iter().find(|site| site.id == name).with_context(|| format!("no site {name} runs"));
+        }
+        let mut kept = sites.into_iter().filter(|site| site.kept);
+        match (kept.next(), kept.next()) {
+            (Some(only), None) => Ok(only),
+            (None, _) => bail!("no site is kept (`lab up --keep` brings one up; --site enters a command's own)"),
+            _ => bail!("several sites are kept; --site chooses one of those that `lab status` lists"),
         }
     }
 
@@ -46,13 +46,8 @@ impl State {
     pub fn run_again_inside(&self) -> Result<ExitStatus> {
         let command = std::env::current_exe()?;
         hold_terminal_signals()?;
-        let open = |name: &str| File::open(format!("/proc/{}/ns/{name}", self.first_process));
-        // All are opened before the mount namespace changes, and with it the meaning of /proc.
-        let all = ["pid", "cgroup", "ipc", "uts", "net", "mnt"].map(open);
-        for namespace in all {
-            setns(namespace.context(self.id.clone())?, CloneFlags::empty())
-                .with_context(|| format!("entering {}", self.id))?;
-        }
+        enter_namespaces(self.first_process, &["pid", "cgroup", "ipc", "uts", "net", "mnt"])
+            .with_context(|| format!("entering {}", self.id))?;
         let mut again = Command::new(command);
         again.args(std::env::args_os().skip(1)).env(INSIDE, &self.id);
         Ok(again.status()?)

@@ -22,6 +22,8 @@ pub(super) fn first_process() -> Result<()> {
     die_with_parent()?;
     // The supervisor's signal mask was inherited, and everything inside would go on to inherit it.
     SigSet::all().thread_unblock()?;
+    // Asked for now: in other mounts, and maybe another root, the kernel would describe the old path.
+    let this_command = std::env::current_exe()?;
     let id = std::env::var(INSIDE).context(INSIDE)?;
     let cgroups = Cgroups::detect()?;
     cgroups.become_root(&id)?;
@@ -37,7 +39,7 @@ pub(super) fn first_process() -> Result<()> {
     for folder in ["/run/netns", "/run/lock", SITE_FOLDER] {
         fs::create_dir_all(folder)?;
     }
-    let site = Command::new(std::env::current_exe()?)
+    let site = Command::new(this_command)
         .args(std::env::args_os().skip(1))
         .env_remove(ROLE)
         .stdin(Stdio::null())
