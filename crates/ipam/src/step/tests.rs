@@ -1,1 +1,206 @@
+use std::sync::Arc;
 
+use ironlb_model::{BgpConf, EipName, Issue, IssueReason, OptIn, ResourceVersion, WallTime};
+
+use super::*;
+use crate::testing::*;
+use crate::{EipPatch, Outcome, memory::Memory};
+
+fn categories(step: &Step) -> Vec<&'static str> {
+    step.actions.iter().map(|planned| planned.action.category()).collect()
+}
+
+fn eip_patches(step: &Step) -> Vec<EipPatch> {
+    let patch = |action: &Action| match action {
+        Action::PatchEip(patch) => Some(patch.clone()),
+        _ => None,
+    };
+    step.actions.iter().filter_map(|planned| patch(&planned.action)).collect()
+}
+
+/// Answers every action of a step with success at the next version.
+fn all_written(step: &Step, memory: &mut Memory, version: u64, now: Timestamp) {
+    for planned in &step.actions {
+        memory.on_written(planned.id, Outcome::Written { version: ResourceVersion(version) }, now);
+    }
+}
+
+#[test]
+fn addresses_go_before_all_else_the_oldest_service_first() {
+    let services = [
+        service("n/young").created(5),
+        service("n/pending").created(1).eip("none"),
+        service("n/old").created(2),
+        service("n/kept").created(0).holds(&["10.0.0.9"]),
+    ];
+    let snapshot = snapshot(&[eip("a", "10.0.0.1-10.0.0.9").default_eip()], &services);
+    let step = step(&snapshot, &mut memory(), seconds(1));
+    let objects: Vec<String> = step.actions.iter().map(|planned| planned.action.object().to_string()).collect();
+    assert_eq!(objects, ["Service n/old", "Service n/young", "Service n/kept", "Service n/pending", "Eip a"]);
+    let ids: BTreeSet<ActionId> = step.actions.iter().map(|planned| planned.id).collect();
+    assert_eq!(ids.len(), 5, "each has its own name");
+}
+
+#[test]
+fn beside_openelb_nothing_is_written() {
+    let mut snapshot = snapshot(
+        &[eip("a", "10.0.0.1").default_eip().with(|e| e.has_openelb_finalizer = true)],
+        &[service("n/s"), service("n/t").holds(&["10.0.0.1"]).with(|s| s.has_openelb_finalizer = true)],
+    );
+    snapshot.openelb = vec!["DaemonSet openelb-system/openelb-speaker".to_owned()];
+    let mut memory = memory();
+    let observed = step(&snapshot, &mut memory, seconds(1));
+    assert!(observed.only_observes && observed.actions.is_empty() && observed.next_wake.is_none());
+    assert_eq!(reasons(&observed.plan, "n/s"), ["OpenElbRunning"]);
+    snapshot.openelb.clear();
+    let takes_over = step(&snapshot, &mut memory, seconds(2));
+    assert!(!takes_over.only_observes);
+    assert_eq!(vips(&takes_over.plan, "n/t"), ips(&["10.0.0.1"]));
+    assert!(service_patches(&takes_over)["n/t"].remove_finalizer);
+}
+
+#[test]
+fn the_status_of_an_eip_is_paced_by_its_size() {
+    let mut snapshot = snapshot(&[eip("a", "10.0.0.1-10.0.0.9").default_eip()], &[]);
+    let mut memory = memory();
+    let first = step(&snapshot, &mut memory, seconds(100));
+    assert_eq!(eip_patches(&first).len(), 1);
+    all_written(&first, &mut memory, 2, seconds(100));
+    // It comes back, and at once there is news.
+    let eip = Arc::make_mut(snapshot.eips.get_mut(&EipName::from("a")).unwrap());
+    eip.version = ResourceVersion(2);
+    let held = service("n/s").holds(&["10.0.0.1"]).with(|s| s.opt_in = OptIn::Absent);
+    snapshot.services.insert(held.id.clone(), Arc::new(held));
+    let early = step(&snapshot, &mut memory, Timestamp::from_millis(100_300));
+    assert_eq!((eip_patches(&early).len(), early.next_wake), (0, Some(seconds(101))));
+    let due = step(&snapshot, &mut memory, seconds(101));
+    assert_eq!(eip_patches(&due)[0].status.usage, 1);
+
+    for (bytes, wait) in [(0, 1), (1, 1), (65_536, 1), (65_537, 2), (MAX_BYTES, 12)] {
+        assert_eq!(interval(bytes), Duration::from_secs(wait), "{bytes}");
+    }
+}
+
+const MAX_BYTES: usize = crate::MAX_USED_BYTES;
+
+#[test]
+fn openelbs_finalizer_is_taken_off_when_the_status_is_not_due() {
+    let mut snapshot = snapshot(&[eip("a", "10.0.0.1").with(|e| e.has_openelb_finalizer = true)], &[]);
+    let mut memory = memory();
+    let first = step(&snapshot, &mut memory, seconds(1));
+    assert_eq!(categories(&first), ["PatchEip"]);
+    assert!(step(&snapshot, &mut memory, seconds(1)).actions.is_empty(), "one write at a time on one object");
+    all_written(&first, &mut memory, 2, seconds(1));
+    Arc::make_mut(snapshot.eips.get_mut(&EipName::from("a")).unwrap()).version = ResourceVersion(2);
+    let second = step(&snapshot, &mut memory, Timestamp::from_millis(1100));
+    assert_eq!(categories(&second), ["RemoveEipFinalizer"]);
+    memory.on_written(second.actions[0].id, Outcome::Refused { message: "no".to_owned() }, seconds(2));
+    assert!(
+        step(&snapshot, &mut memory, Timestamp::from_millis(1101))
+            .actions
+            .iter()
+            .all(|p| p.action.category() != "RemoveEipFinalizer")
+    );
+}
+
+#[test]
+fn openelbs_record_is_not_written_over_before_everyone_has_his_address_back() {
+    let mut snapshot =
+        snapshot(&[eip("a", "10.0.0.1-10.0.0.9").default_eip().used(&[("10.0.0.5", "n/s")])], &[service("n/s")]);
+    let mut memory = memory();
+    let first = step(&snapshot, &mut memory, seconds(1));
+    assert_eq!(categories(&first), ["PatchService"]);
+    memory.on_written(first.actions[0].id, Outcome::Refused { message: "no".to_owned() }, seconds(1));
+    let again = step(&snapshot, &mut memory, seconds(2));
+    let patch = service_patches(&again).remove("n/s").expect("tried again");
+    assert_eq!(patch.addresses, Some(crate::Change::Set("10.0.0.5".to_owned())), "and with the same address");
+    all_written(&again, &mut memory, 7, seconds(2));
+    assert!(eip_patches(&step(&snapshot, &mut memory, seconds(3))).is_empty(), "written, and not seen yet");
+    let one = snapshot.services.get_mut(&ironlb_model::ServiceId::new("n", "s")).unwrap();
+    let mut after = patched(one, &patch, WallTime(3));
+    after.version = ResourceVersion(7);
+    *one = Arc::new(after);
+    assert_eq!(eip_patches(&step(&snapshot, &mut memory, seconds(4))).len(), 1);
+}
+
+#[test]
+fn faults_of_bgp_objects_are_told_on_them() {
+    let conf = |name: &str, version| {
+        let conf = BgpConf {
+            name: name.to_owned(),
+            uid: String::new(),
+            version: ResourceVersion(version),
+            generation: 3,
+            conditions: Vec::new(),
+            condition_times: std::collections::BTreeMap::new(),
+        };
+        (name.to_owned(), Arc::new(conf))
+    };
+    let mut snapshot = snapshot(&[], &[]);
+    snapshot.bgp_confs = [conf("default", 1), conf("other", 1)].into();
+    snapshot.issues = vec![Issue {
+        object: ObjectRef::BgpConf("other".to_owned()),
+        field: "metadata.name".to_owned(),
+        reason: IssueReason::Ignored,
+        message: "only default is used".to_owned(),
+    }];
+    let mut memory = memory();
+    let told = step(&snapshot, &mut memory, seconds(1));
+    let [Planned { id, action: Action::PatchObject(patch) }] = told.actions.as_slice() else { panic!("{told:?}") };
+    assert_eq!((patch.object.to_string().as_str(), patch.generation), ("BgpConf other", 3));
+    let condition = &patch.conditions[0].condition;
+    assert_eq!((condition.kind.as_str(), condition.reason.as_str()), ("Ignored", "Ignored"));
+    assert_eq!(condition.message, "metadata.name: only default is used");
+    memory.on_written(*id, Outcome::Written { version: ResourceVersion(2) }, seconds(1));
+    let mut shown = (*snapshot.bgp_confs["other"]).clone();
+    (shown.version, shown.conditions) = (ResourceVersion(2), vec![condition.clone()]);
+    snapshot.bgp_confs.insert("other".to_owned(), Arc::new(shown.clone()));
+    assert!(step(&snapshot, &mut memory, seconds(2)).actions.is_empty());
+    // Mended: the condition goes.
+    snapshot.issues.clear();
+    let told = step(&snapshot, &mut memory, seconds(3));
+    let [Planned { action: Action::PatchObject(patch), .. }] = told.actions.as_slice() else { panic!("{told:?}") };
+    assert!(patch.conditions.is_empty());
+}
+
+#[test]
+fn one_refused_service_stops_no_other() {
+    let services: Vec<_> = (0..5).map(|n| service(&format!("n/s{n}")).created(n)).collect();
+    let mut snapshot = snapshot(&[eip("a", "10.0.0.1-10.0.0.9").default_eip()], &services);
+    let mut memory = memory();
+    let mut held = BTreeSet::new();
+    for round in 0..3 {
+        let now = seconds(10 * (round + 1));
+        let step = step(&snapshot, &mut memory, now);
+        for planned in &step.actions {
+            let Action::PatchService(patch) = &planned.action else { continue };
+            let outcome = if patch.id.name == "s1" {
+                Outcome::Refused { message: "denied".to_owned() }
+            } else {
+                let before = snapshot.services[&patch.id].clone();
+                let mut after = patched(&before, patch, WallTime(1));
+                after.version = ResourceVersion(before.version.0 + 1);
+                held.extend(after.addresses());
+                let version = after.version;
+                snapshot.services.insert(patch.id.clone(), Arc::new(after));
+                Outcome::Written { version }
+            };
+            memory.on_written(planned.id, outcome, now);
+        }
+    }
+    assert_eq!(held.into_iter().collect::<Vec<_>>(), ips(&["10.0.0.1", "10.0.0.3", "10.0.0.4", "10.0.0.5"]));
+    let (object, retry) = memory.retries().next().expect("counted");
+    assert_eq!((object.to_string().as_str(), retry.attempts), ("Service n/s1", 3));
+}
+
+#[test]
+fn the_same_step_twice_hands_out_nothing_and_forgets_nothing() {
+    let snapshot = snapshot(&[eip("a", "10.0.0.1").default_eip()], &[service("n/s"), service("n/t")]);
+    let mut memory = memory();
+    let one = step(&snapshot, &mut memory, seconds(1));
+    let before = memory.clone();
+    let two = step(&snapshot, &mut memory, seconds(1));
+    assert!(!one.actions.is_empty() && two.actions.is_empty());
+    assert_eq!(memory, before);
+    assert_eq!(vips(&two.plan, "n/s"), vips(&one.plan, "n/s"));
+}
