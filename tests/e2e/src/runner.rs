@@ -109,7 +109,7 @@ async fn one(stage: &Stage, scenario: &Scenario) -> Result<()> {
     let ground = Ground::lay(stage, scenario.name, scenario.first_address).await?;
     let outcome = (scenario.run)(&ground).await;
     if let Err(error) = &outcome {
-        println!("{error:?}");
+        println!("{error:#}");
         evidence::print(stage, Some(ground.name())).await;
         stage.mend().await?;
     }

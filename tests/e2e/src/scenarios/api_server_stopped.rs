@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use ironlb_lab::wait_for;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt;
@@ -46,8 +46,8 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     let answers = owner::ask(stage, vip, ironlb_lab::arp::Asking::default()).await;
     stage.site.api_server().start()?;
     stage.site.api_ready(PATIENCE).await?;
-    let holder = answers?.sole_answerer();
-    ensure!(holder == Some(mac), "{vip} was answered by {holder:?} while the API server was stopped");
+    let holder = owner::sole(&answers?).context("while the API server was stopped")?;
+    ensure!(holder == mac, "{vip} was answered by {holder} while the API server was stopped");
 
     // Each speaker has renewed its Lease, twice: the time in which one could be counted out wrongly is over.
     for _ in 0..2 {

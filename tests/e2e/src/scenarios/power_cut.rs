@@ -3,8 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use ironlb_lab::arp::Asking;
+use anyhow::{Context, Result, ensure};
 use ironlb_lab::{Node, wait_for};
 
 use crate::failover::{self, Failover};
@@ -97,9 +96,7 @@ async fn comes_back(stage: &Stage, vip: Ipv4Addr, failover: &Failover<'_>) -> Re
     .await?;
     stage.site.nodes_ready(PATIENCE).await?;
     release::all_well(stage, PATIENCE).await?;
-    // Long enough for a speaker that wanted it back: 40 requests in 2 s.
-    let answers = owner::ask(stage, vip, Asking { requests: 40, ..Asking::default() }).await?;
+    owner::stays_with(stage, vip, failover.to).await.with_context(|| format!("after the return of {node}"))?;
     let holder = owner::mac_of(failover.to)?;
-    ensure!(answers.sole_answerer() == Some(holder), "after the return {vip} is answered by {:?}", answers.by_mac());
     handover::check_turns(&capture.look(Clone::clone)?, vip, &[holder])
 }

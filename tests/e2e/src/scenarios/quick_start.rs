@@ -5,7 +5,6 @@ use std::net::Ipv4Addr;
 use anyhow::{Context, Result, ensure};
 use ironlb_api::names::{condition, event, label};
 use ironlb_lab::Node;
-use ironlb_lab::arp::Asking;
 use ironlb_model::MacAddr;
 use kube::ResourceExt;
 use serde_json::json;
@@ -114,14 +113,6 @@ async fn change_owner<'a>(ground: &Ground<'a>, vip: Ipv4Addr, first: &Node) -> R
     let second = owner::moved_from(stage, vip, first, PATIENCE).await.context("when its node was forbidden")?;
     owner::reported_as(stage, vip, second).await?;
     patch(json!({"spec": {"nodeSelector": null}})).await?;
-    // Long enough for a speaker that wanted it back: 40 requests in 2 s.
-    let answers = owner::ask(stage, vip, Asking { requests: 40, ..Asking::default() }).await?;
-    let now = answers.sole_answerer();
-    ensure!(
-        now == Some(owner::mac_of(second)?),
-        "{vip} left {} when another was allowed again: {:?}",
-        second.name(),
-        answers.by_mac()
-    );
+    owner::stays_with(stage, vip, second).await.context("when another node was allowed again")?;
     Ok(second)
 }

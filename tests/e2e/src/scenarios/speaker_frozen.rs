@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use ironlb_lab::Node;
 use ironlb_lab::arp::Asking;
 
@@ -51,11 +51,8 @@ async fn once(ground: &Ground<'_>, vip: Ipv4Addr) -> Result<()> {
         }
     };
     println!("    frozen on {}; {} answers", first.name(), second.name());
-    ensure!(
-        answers.sole_answerer() == Some(owner::mac_of(second)?),
-        "through the thaw {vip} was answered by {:?}",
-        answers.by_mac()
-    );
+    let mac = owner::sole(&answers).context("through the thaw")?;
+    ensure!(mac == owner::mac_of(second)?, "through the thaw {vip} was answered by {mac}");
     release::all_well(stage, PATIENCE).await?;
     let now = owner::of(stage, vip).await?;
     ensure!(now.name() == second.name(), "{vip} went from {} to {}", second.name(), now.name());
