@@ -31,12 +31,7 @@ pub(crate) fn run(stream: TcpStream, peer: SocketAddr, server: &Server) -> io::R
             Ok(Some(request)) => request,
             Ok(None) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                return respond(
-                    &mut output,
-                    &Answer::text("400 Bad Request", "bad request\n"),
-                    true,
-                    false,
-                );
+                return respond(&mut output, &Answer::text("400 Bad Request", "bad request\n"), true, false);
             }
             Err(error) => return Err(error),
         };
@@ -45,12 +40,7 @@ pub(crate) fn run(stream: TcpStream, peer: SocketAddr, server: &Server) -> io::R
         if request.path == "/stream" && !head_only {
             return stream_lines(&mut output, server);
         }
-        respond(
-            &mut output,
-            &answer(&request, peer, server),
-            close,
-            head_only,
-        )?;
+        respond(&mut output, &answer(&request, peer, server), close, head_only)?;
         if close {
             return Ok(());
         }
@@ -65,20 +55,13 @@ struct Answer {
 
 impl Answer {
     fn text(status: &'static str, body: &str) -> Self {
-        Self {
-            status,
-            content_type: "text/plain; charset=utf-8",
-            body: body.to_owned(),
-        }
+        Self { status, content_type: "text/plain; charset=utf-8", body: body.to_owned() }
     }
 }
 
 fn answer(request: &Request, peer: SocketAddr, server: &Server) -> Answer {
     if !matches!(request.method.as_str(), "GET" | "HEAD") || request.has_body {
-        return Answer::text(
-            "405 Method Not Allowed",
-            "only GET and HEAD without a body\n",
-        );
+        return Answer::text("405 Method Not Allowed", "only GET and HEAD without a body\n");
     }
     match request.path.as_str() {
         "/" => Answer {
@@ -93,12 +76,7 @@ fn answer(request: &Request, peer: SocketAddr, server: &Server) -> Answer {
     }
 }
 
-fn respond(
-    output: &mut impl Write,
-    answer: &Answer,
-    close: bool,
-    head_only: bool,
-) -> io::Result<()> {
+fn respond(output: &mut impl Write, answer: &Answer, close: bool, head_only: bool) -> io::Result<()> {
     let mut text = format!(
         "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: {}\r\n\r\n",
         answer.status,

@@ -33,11 +33,7 @@ impl Identity {
 
     /// One line of a stream.
     pub(crate) fn stream_line(&self, number: u64) -> String {
-        format!(
-            "{{\"line\":{number},\"pod\":{},\"node\":{}}}\n",
-            quoted(&self.pod),
-            quoted(&self.node)
-        )
+        format!("{{\"line\":{number},\"pod\":{},\"node\":{}}}\n", quoted(&self.pod), quoted(&self.node))
     }
 }
 
@@ -67,30 +63,12 @@ mod tests {
     #[test]
     fn answers_are_json_whatever_the_names() {
         let rows = [
-            (
-                "web-1",
-                "n1",
-                "10.0.0.9",
-                r#"{"pod":"web-1","node":"n1","client":"10.0.0.9"}"#,
-            ),
-            (
-                "",
-                "",
-                "fd00::1",
-                r#"{"pod":"","node":"","client":"fd00::1"}"#,
-            ),
-            (
-                "a\"b\\c\n",
-                "é",
-                "::1",
-                r#"{"pod":"a\"b\\c\u000a","node":"é","client":"::1"}"#,
-            ),
+            ("web-1", "n1", "10.0.0.9", r#"{"pod":"web-1","node":"n1","client":"10.0.0.9"}"#),
+            ("", "", "fd00::1", r#"{"pod":"","node":"","client":"fd00::1"}"#),
+            ("a\"b\\c\n", "é", "::1", r#"{"pod":"a\"b\\c\u000a","node":"é","client":"::1"}"#),
         ];
         for (pod, node, client, expected) in rows {
-            let identity = Identity {
-                pod: pod.to_owned(),
-                node: node.to_owned(),
-            };
+            let identity = Identity { pod: pod.to_owned(), node: node.to_owned() };
             let answer = identity.answer(client.parse().expect("an address"));
             assert_eq!(answer, format!("{expected}\n"));
         }

@@ -65,15 +65,10 @@ fn parse(arguments: &[String]) -> Result<Command, String> {
 }
 
 fn parse_serve(arguments: &[String]) -> Result<serve::Options, String> {
-    let mut options = serve::Options {
-        port: 8080,
-        grace: DEFAULT_GRACE,
-    };
+    let mut options = serve::Options { port: 8080, grace: DEFAULT_GRACE };
     let mut words = arguments.iter();
     while let Some(flag) = words.next() {
-        let value = words
-            .next()
-            .ok_or_else(|| format!("{flag} needs a value"))?;
+        let value = words.next().ok_or_else(|| format!("{flag} needs a value"))?;
         let wrong = || format!("{flag} cannot be {value:?}");
         match flag.as_str() {
             "--port" => options.port = value.parse().map_err(|_| wrong())?,
@@ -92,22 +87,12 @@ mod tests {
     use super::*;
 
     fn parsed(line: &str) -> Result<Command, String> {
-        parse(
-            &line
-                .split_whitespace()
-                .map(str::to_owned)
-                .collect::<Vec<_>>(),
-        )
+        parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
     }
 
     #[test]
     fn command_lines() {
-        let serve = |port, millis| {
-            Ok(Command::Serve(serve::Options {
-                port,
-                grace: Duration::from_millis(millis),
-            }))
-        };
+        let serve = |port, millis| Ok(Command::Serve(serve::Options { port, grace: Duration::from_millis(millis) }));
         let rows = [
             ("pause", Ok(Command::Pause)),
             ("serve", serve(8080, 3000)),
@@ -117,14 +102,8 @@ mod tests {
             ("sleep", Err("unknown command \"sleep\"".to_owned())),
             ("pause now", Err("pause takes no arguments".to_owned())),
             ("serve --port", Err("--port needs a value".to_owned())),
-            (
-                "serve --port 65536",
-                Err("--port cannot be \"65536\"".to_owned()),
-            ),
-            (
-                "serve --grace -1",
-                Err("--grace cannot be \"-1\"".to_owned()),
-            ),
+            ("serve --port 65536", Err("--port cannot be \"65536\"".to_owned())),
+            ("serve --grace -1", Err("--grace cannot be \"-1\"".to_owned())),
             ("serve --tls yes", Err("unknown flag \"--tls\"".to_owned())),
         ];
         for (line, expected) in rows {

@@ -26,8 +26,7 @@ pub(crate) fn read(stream: &mut impl BufRead) -> io::Result<Option<Request>> {
         return Ok(None);
     };
     let mut words = first.split(' ');
-    let (Some(method), Some(target), Some(version), None) =
-        (words.next(), words.next(), words.next(), words.next())
+    let (Some(method), Some(target), Some(version), None) = (words.next(), words.next(), words.next(), words.next())
     else {
         return Err(invalid("not a request line"));
     };
@@ -46,9 +45,7 @@ pub(crate) fn read(stream: &mut impl BufRead) -> io::Result<Option<Request>> {
         if field.is_empty() {
             return Ok(Some(request));
         }
-        let (name, value) = field
-            .split_once(':')
-            .ok_or_else(|| invalid("a field without a colon"))?;
+        let (name, value) = field.split_once(':').ok_or_else(|| invalid("a field without a colon"))?;
         let value = value.trim();
         match name.to_ascii_lowercase().as_str() {
             "connection" if value.eq_ignore_ascii_case("close") => request.keep_alive = false,
@@ -82,52 +79,23 @@ mod tests {
     use super::*;
 
     fn request(path: &str, keep_alive: bool, has_body: bool) -> Request {
-        Request {
-            method: "GET".to_owned(),
-            path: path.to_owned(),
-            keep_alive,
-            has_body,
-        }
+        Request { method: "GET".to_owned(), path: path.to_owned(), keep_alive, has_body }
     }
 
     #[test]
     fn heads() {
         let rows = [
             ("", Ok(None)),
-            (
-                "GET / HTTP/1.1\r\n\r\n",
-                Ok(Some(request("/", true, false))),
-            ),
-            (
-                "GET /a?b=c HTTP/1.1\nHost: x\n\n",
-                Ok(Some(request("/a", true, false))),
-            ),
-            (
-                "GET / HTTP/1.0\r\n\r\n",
-                Ok(Some(request("/", false, false))),
-            ),
-            (
-                "GET / HTTP/1.1\r\nConnection: Close\r\n\r\n",
-                Ok(Some(request("/", false, false))),
-            ),
-            (
-                "GET / HTTP/1.0\r\nconnection:keep-alive\r\n\r\n",
-                Ok(Some(request("/", true, false))),
-            ),
-            (
-                "GET / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
-                Ok(Some(request("/", true, true))),
-            ),
-            (
-                "GET / HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
-                Ok(Some(request("/", true, false))),
-            ),
+            ("GET / HTTP/1.1\r\n\r\n", Ok(Some(request("/", true, false)))),
+            ("GET /a?b=c HTTP/1.1\nHost: x\n\n", Ok(Some(request("/a", true, false)))),
+            ("GET / HTTP/1.0\r\n\r\n", Ok(Some(request("/", false, false)))),
+            ("GET / HTTP/1.1\r\nConnection: Close\r\n\r\n", Ok(Some(request("/", false, false)))),
+            ("GET / HTTP/1.0\r\nconnection:keep-alive\r\n\r\n", Ok(Some(request("/", true, false)))),
+            ("GET / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", Ok(Some(request("/", true, true)))),
+            ("GET / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", Ok(Some(request("/", true, false)))),
             ("GET /\r\n\r\n", Err("not a request line")),
             ("GET / HTTP/2\r\n\r\n", Err("not HTTP/1")),
-            (
-                "GET / HTTP/1.1\r\nno colon\r\n\r\n",
-                Err("a field without a colon"),
-            ),
+            ("GET / HTTP/1.1\r\nno colon\r\n\r\n", Err("a field without a colon")),
             ("GET / HTTP/1.1\r\n", Err("the head ends early")),
             ("GET / HTTP/1.1", Err("the head is cut off or too long")),
         ];

@@ -69,19 +69,14 @@ pub(crate) fn run(options: &Options, identity: Identity) -> io::Result<()> {
     let signals = Signals::block(&[Signal::SIGTERM, Signal::SIGINT])?;
     let listener = listen(options.port)?;
     let address = listener.local_addr()?;
-    let server = Arc::new(Server {
-        identity,
-        phase: AtomicUsize::new(Phase::Serving as usize),
-        open: AtomicUsize::new(0),
-    });
+    let server =
+        Arc::new(Server { identity, phase: AtomicUsize::new(Phase::Serving as usize), open: AtomicUsize::new(0) });
     println!("listening on {address}");
     io::stdout().flush()?;
 
     let acceptor = {
         let server = Arc::clone(&server);
-        std::thread::Builder::new()
-            .name("accept".to_owned())
-            .spawn(move || accept(listener, &server))?
+        std::thread::Builder::new().name("accept".to_owned()).spawn(move || accept(listener, &server))?
     };
 
     signals.wait()?;
@@ -104,12 +99,8 @@ pub(crate) fn run(options: &Options, identity: Identity) -> io::Result<()> {
 /// Listens on every address of both families, or of IPv4 alone where the kernel has no IPv6.
 fn listen(port: u16) -> io::Result<TcpListener> {
     TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).or_else(|error| {
-        TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).map_err(|_| {
-            io::Error::new(
-                error.kind(),
-                format!("cannot listen on port {port}: {error}"),
-            )
-        })
+        TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
+            .map_err(|_| io::Error::new(error.kind(), format!("cannot listen on port {port}: {error}")))
     })
 }
 
@@ -147,13 +138,11 @@ fn accept(listener: TcpListener, server: &Arc<Server>) {
 fn start(stream: TcpStream, peer: SocketAddr, server: &Arc<Server>) {
     server.open.fetch_add(1, Ordering::AcqRel);
     let shared = Arc::clone(server);
-    let started = std::thread::Builder::new()
-        .stack_size(STACK)
-        .spawn(move || {
-            // A client that goes away in the middle is its own affair.
-            let _ = connection::run(stream, peer, &shared);
-            shared.open.fetch_sub(1, Ordering::AcqRel);
-        });
+    let started = std::thread::Builder::new().stack_size(STACK).spawn(move || {
+        // A client that goes away in the middle is its own affair.
+        let _ = connection::run(stream, peer, &shared);
+        shared.open.fetch_sub(1, Ordering::AcqRel);
+    });
     if let Err(error) = started {
         eprintln!("connection from {peer}: {error}");
         server.open.fetch_sub(1, Ordering::AcqRel);

@@ -1,9 +1,5 @@
 //! The program as the kubelet sees it: started, asked, told to end.
-#![expect(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    reason = "a failed step is a failed test"
-)]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -33,34 +29,21 @@ impl Backend {
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         output.read_line(&mut line).unwrap();
-        let address = line
-            .trim()
-            .strip_prefix("listening on ")
-            .expect("the first line says where");
+        let address = line.trim().strip_prefix("listening on ").expect("the first line says where");
         let port = address.parse::<SocketAddr>().unwrap().port();
-        Self {
-            child,
-            output,
-            port,
-        }
+        Self { child, output, port }
     }
 
     fn connect(&self, host: &str) -> TcpStream {
         let stream = TcpStream::connect((host, self.port)).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream
     }
 
     /// Sends one request with `Connection: close` and returns all that comes back.
     fn ask(&self, host: &str, line: &str) -> String {
         let mut stream = self.connect(host);
-        write!(
-            stream,
-            "{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        )
-        .unwrap();
+        write!(stream, "{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -111,10 +94,7 @@ fn other_requests() {
     ];
     for (request, start, end) in rows {
         let answer = backend.ask("127.0.0.1", request);
-        assert!(
-            answer.starts_with(start) && answer.ends_with(end),
-            "{request}: {answer}"
-        );
+        assert!(answer.starts_with(start) && answer.ends_with(end), "{request}: {answer}");
     }
 }
 
@@ -124,17 +104,11 @@ fn one_connection_serves_many_requests() {
     let mut stream = backend.connect("127.0.0.1");
     let mut answers = BufReader::new(stream.try_clone().unwrap());
     for _ in 0..3 {
-        stream
-            .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-            .unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
         let mut line = String::new();
         while line != "ok\n" {
             line.clear();
-            assert_ne!(
-                answers.read_line(&mut line).unwrap(),
-                0,
-                "the server closed the connection"
-            );
+            assert_ne!(answers.read_line(&mut line).unwrap(), 0, "the server closed the connection");
         }
     }
 }
@@ -143,27 +117,19 @@ fn one_connection_serves_many_requests() {
 fn a_stream_sends_lines_and_ends_properly_on_sigterm() {
     let mut backend = Backend::start("0");
     let mut stream = backend.connect("127.0.0.1");
-    stream
-        .write_all(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
-        .unwrap();
+    stream.write_all(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     let mut lines = BufReader::new(stream).lines();
     let mut seen = 0;
     while seen < 3 {
         let line = lines.next().expect("the stream goes on").unwrap();
         if line.starts_with('{') {
-            assert_eq!(
-                line,
-                format!("{{\"line\":{seen},\"pod\":\"web-1\",\"node\":\"n1\"}}")
-            );
+            assert_eq!(line, format!("{{\"line\":{seen},\"pod\":\"web-1\",\"node\":\"n1\"}}"));
             seen += 1;
         }
     }
     backend.terminate();
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
-    assert!(
-        rest.ends_with(&["0".to_owned(), String::new()]),
-        "the last chunk is there: {rest:?}"
-    );
+    assert!(rest.ends_with(&["0".to_owned(), String::new()]), "the last chunk is there: {rest:?}");
     assert!(backend.child.wait().unwrap().success());
 }
 
@@ -172,16 +138,8 @@ fn sigterm_is_served_through_for_the_grace_time() {
     let mut backend = Backend::start("1");
     backend.terminate();
     assert!(backend.next_line().starts_with("leaving"));
-    assert!(
-        backend
-            .ask("127.0.0.1", "GET /healthz")
-            .starts_with("HTTP/1.1 503 ")
-    );
-    assert!(
-        backend
-            .ask("127.0.0.1", "GET /")
-            .starts_with("HTTP/1.1 200 ")
-    );
+    assert!(backend.ask("127.0.0.1", "GET /healthz").starts_with("HTTP/1.1 503 "));
+    assert!(backend.ask("127.0.0.1", "GET /").starts_with("HTTP/1.1 200 "));
     assert_eq!(backend.next_line(), "ended\n");
     assert!(backend.child.wait().unwrap().success());
     assert!(TcpStream::connect(("127.0.0.1", backend.port)).is_err());
@@ -191,31 +149,19 @@ fn sigterm_is_served_through_for_the_grace_time() {
 fn a_taken_port_is_an_error_that_names_it() {
     let backend = Backend::start("0");
     let port = backend.port.to_string();
-    let second = Command::new(PROGRAM)
-        .args(["serve", "--port", &port])
-        .output()
-        .unwrap();
+    let second = Command::new(PROGRAM).args(["serve", "--port", &port]).output().unwrap();
     assert!(!second.status.success());
     let message = String::from_utf8(second.stderr).unwrap();
-    assert!(
-        message.contains(&format!("cannot listen on port {port}")),
-        "{message}"
-    );
+    assert!(message.contains(&format!("cannot listen on port {port}")), "{message}");
 }
 
 #[test]
 fn pause_reaps_children_and_ends_on_sigterm() {
     // The shell becomes `pause` and leaves it a child, as a container's process 1 is left orphans.
     let script = format!("sleep 0.1 & echo $!; exec {PROGRAM} pause");
-    let mut child = Command::new("sh")
-        .args(["-c", &script])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = Command::new("sh").args(["-c", &script]).stdout(Stdio::piped()).spawn().unwrap();
     let mut orphan = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut orphan)
-        .unwrap();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut orphan).unwrap();
     let entry = format!("/proc/{}", orphan.trim());
     let deadline = Instant::now() + Duration::from_secs(20);
     // A child that is not reaped keeps its entry as a zombie.
@@ -223,10 +169,7 @@ fn pause_reaps_children_and_ends_on_sigterm() {
         assert!(Instant::now() < deadline, "{entry} is still there");
         std::thread::sleep(Duration::from_millis(5));
     }
-    assert!(
-        child.try_wait().unwrap().is_none(),
-        "pause has not ended by itself"
-    );
+    assert!(child.try_wait().unwrap().is_none(), "pause has not ended by itself");
     kill(process(&child), Signal::SIGTERM).unwrap();
     assert!(child.wait().unwrap().success());
 }
