@@ -12,7 +12,7 @@
 //! - what is lost is answered no more before a Lease is written that gives it away;
 //! - nothing is decided before every watch has finished its first list.
 //!
-//! Start reading at [`run`], then `reconcile.rs`.
+//! Start reading at [`run()`], then `reconcile.rs`.
 
 #![forbid(unsafe_code)]
 
