@@ -3,8 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 found=0
-# A benchmark that needs sockets is an example of the crate it measures: it makes its own network namespace.
-for example in crates/*/examples/*_latency.rs; do
+# Benchmarks that live beside what they measure: those that need sockets make their own network namespace.
+for example in crates/*/examples/*_latency.rs crates/*/examples/timing.rs; do
     [[ -e $example ]] || continue
     found=1
     crate=$(basename "$(dirname "$(dirname "$example")")")
