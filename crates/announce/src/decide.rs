@@ -78,7 +78,7 @@ pub fn decide(snapshot: &Snapshot, view: &LocalView, memory: &Memory, now: Times
             let ground = grounds.entry(Arc::as_ptr(eip)).or_insert_with(|| Grounds::new(eip, &roster, view));
             let eligible = eligible(snapshot, &roster, ground, *vip, &held.served)?;
             let owner = view.owners.get(vip).and_then(|node| roster.place(node));
-            let owner = owner.filter(|n| eligible.nodes.contains(*n));
+            let owner = owner.filter(|n| eligible.nodes.contains(*n) || eligible.perhaps.contains(*n));
             ballots.push(Ballot { vip: *vip, nodes: eligible.nodes, owner });
             remarks = eligible.remarks;
             Ok(ballots.len() - 1)

@@ -18,7 +18,7 @@ pub(crate) struct Ballot {
     pub(crate) vip: IpAddr,
     /// Who may; not empty.
     pub(crate) nodes: NodeSet,
-    /// Who owns it by its claim, if that one is in `nodes`.
+    /// Who owns it by its claim, if that one still may.
     pub(crate) owner: Option<usize>,
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Grounds<'a> {
     selected: NodeSet,
     /// Those that could take an interface for a vip that is on nobody's subnet.
     able: NodeSet,
+    /// Those of which only they themselves know whether they could.
+    unknown: NodeSet,
     /// Each subnet of an interface that may be taken, and who has it.
     subnets: BTreeMap<Prefix, NodeSet>,
     /// The lengths among them: a vip is looked up once for each.
@@ -34,7 +36,7 @@ impl<'a> Grounds<'a> {
             let labels = roster.candidates.get(n).map(|c| &c.node.labels);
             eip.node_selector.as_ref().is_none_or(|selector| labels.is_some_and(|labels| selector.matches(labels)))
         });
-        let mut able = roster.nobody();
+        let (mut able, mut unknown) = (roster.nobody(), roster.nobody());
         let mut subnets: BTreeMap<Prefix, NodeSet> = BTreeMap::new();
         let mut own_nics = Vec::new();
         for (n, candidate) in roster.candidates.iter().enumerate().filter(|(n, _)| selected.contains(*n)) {
@@ -42,8 +44,11 @@ impl<'a> Grounds<'a> {
                 let route = if let Choice::CanReach(target) = choice { view.can_reach.get(&target) } else { None };
                 own_nics = choice.allows_own(&candidate.nics, route);
                 own_nics.clone()
+            } else if let Some(allowed) = choice.allows_other(&candidate.nics) {
+                allowed
             } else {
-                choice.allows_other(&candidate.nics)
+                unknown.insert(n);
+                continue;
             };
             if choice.off_subnet(&allowed, candidate.node, None).is_some() {
                 able.insert(n);
@@ -53,7 +58,7 @@ impl<'a> Grounds<'a> {
             }
         }
         let lengths = subnets.keys().map(Prefix::prefix_len).collect();
-        Self { choice, selected, able, subnets, lengths, own_nics }
+        Self { choice, selected, able, unknown, subnets, lengths, own_nics }
     }
 
     /// Who is on the subnet of this vip.
@@ -73,6 +78,9 @@ impl<'a> Grounds<'a> {
 #[derive(Debug)]
 pub(crate) struct Eligible {
     pub(crate) nodes: NodeSet,
+    /// Those that may as far as is known here, and only they know the rest. Such a one is not elected from here, since it might not
+    /// take the vip and nobody would; it elects itself. One that owns the vip shows that it may.
+    pub(crate) perhaps: NodeSet,
     pub(crate) remarks: Vec<Remark>,
 }
 
@@ -87,6 +95,8 @@ pub(crate) fn eligible(
     let mut remarks = Vec::new();
     let mut nodes = with_endpoints(snapshot, roster, services, &mut remarks)?;
     nodes.intersect(&grounds.selected);
+    let mut perhaps = nodes.clone();
+    perhaps.intersect(&grounds.unknown);
 
     if let Some(both) = nodes.both(&grounds.on_subnet(roster, vip)) {
         nodes = both;
@@ -96,10 +106,13 @@ pub(crate) fn eligible(
     }
 
     match nodes.both(&roster.staying) {
-        Some(staying) => nodes = staying,
+        Some(staying) => {
+            perhaps.intersect(&roster.staying);
+            nodes = staying;
+        }
         None => remarks.push(Remark::DrainRefusedLast),
     }
-    Ok(Eligible { nodes, remarks })
+    Ok(Eligible { nodes, perhaps, remarks })
 }
 
 /// The nodes on which a connection for one of these Services finds an endpoint.

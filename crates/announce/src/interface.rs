@@ -80,18 +80,15 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// The interfaces of another node that it may take, best first. Only that node knows its routes; a target on none of its
-    /// subnets is taken to be reached by any.
-    pub(crate) fn allows_other<'n>(&self, nics: &[Nic<'n>]) -> Vec<Nic<'n>> {
+    /// The interfaces of another node that it may take, best first; `None` when only that node knows: its routes are its own, and
+    /// from here only a target on one of its subnets is seen.
+    pub(crate) fn allows_other<'n>(&self, nics: &[Nic<'n>]) -> Option<Vec<Nic<'n>>> {
         match self {
             Self::CanReach(target) => {
                 let on_subnet = nics.iter().filter(|nic| nic.up && nic.narrowest(*target).is_some());
-                match on_subnet.max_by_key(|nic| nic.narrowest(*target)) {
-                    Some(nic) => vec![*nic],
-                    None => up(nics),
-                }
+                on_subnet.max_by_key(|nic| nic.narrowest(*target)).map(|nic| vec![*nic])
             }
-            _ => self.allows_own(nics, None),
+            Self::Any | Self::Named(_) => Some(self.allows_own(nics, None)),
         }
     }
 

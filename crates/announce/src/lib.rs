@@ -14,7 +14,8 @@
 //!
 //! Invariants:
 //! - every vip of a Service of ours is in exactly one of `layer2` and `withheld`, and what is withheld has a [`Reason`];
-//! - among nodes with one view exactly one has a vip in `layer2` if any node may announce it, none otherwise;
+//! - among nodes with one view exactly one has a vip in `layer2` if any node may announce it, none otherwise (except before the
+//!   first claim where a `can_reach` target lies behind a router: each node knows its own route alone and elects itself);
 //! - an owner that still may is never replaced.
 //!
 //! Served by this version: Layer 2, and protocol `vip` as Layer 2. An Eip with protocol `bgp` is withheld as `ProtocolNotServed`.

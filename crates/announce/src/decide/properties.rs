@@ -344,8 +344,6 @@ const BROKEN: &[Broken] = &[
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
     #[test]
     fn the_decision_holds_all_properties(site in any_site()) {
         for property in [

@@ -394,3 +394,29 @@ fn what_a_dead_node_had_is_shared_out_and_nothing_else_moves() {
     assert_eq!(shares.values().sum::<usize>(), 200);
     assert!(shares.values().all(|share| *share <= 63), "ceil(1.25 x 50): {shares:?}");
 }
+
+#[test]
+fn a_route_only_its_node_knows_is_left_to_that_node_to_judge() {
+    // 203.0.113.1 lies behind a router: each node knows its own route alone.
+    let mut site = site(3, 1);
+    let target = ip("203.0.113.1");
+    edit_eip(&mut site, |e| e.interface = InterfaceChoice::CanReach(target));
+    let mut views = views(3);
+    for view in &mut views[..2] {
+        view.can_reach.insert(target, "eth0".into());
+    }
+    // Each that could elects itself, and the claims settle it; who could not waits for nobody in particular.
+    assert_eq!(owners(&site, vip(0), &views), [node_name(0), node_name(1)]);
+    assert_eq!(decide(&site, &views[2], &Memory::default(), NOW).withheld[&vip(0)].category(), "CannotReach");
+    for view in &mut views {
+        view.owners.insert(vip(0), node_name(1));
+    }
+    assert_eq!(owners(&site, vip(0), &views), [node_name(1)]);
+    // On a subnet of all it is known to all.
+    edit_eip(&mut site, |e| e.interface = InterfaceChoice::CanReach(crate::site::node_address(77)));
+    for view in &mut views {
+        view.owners.clear();
+        view.can_reach.insert(crate::site::node_address(77), "eth0".into());
+    }
+    assert_eq!(owners(&site, vip(0), &views).len(), 1);
+}

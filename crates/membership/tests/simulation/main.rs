@@ -351,9 +351,11 @@ fn storm(seed: u64, bug: Bug) -> Verdict {
 
 type Scenario = fn(u64, Bug) -> Verdict;
 
+/// Runs a scenario with that many seeds, more when `PROPTEST_CASES` asks for more than is usual.
 fn holds(seeds: u64, scenario: Scenario) {
-    let only: Option<u64> = None;
-    for seed in only.map_or(0..seeds, |seed| seed..seed + 1) {
+    let usual = 256;
+    let asked = u64::from(proptest::test_runner::Config::default().cases);
+    for seed in 0..(seeds * asked).div_ceil(usual) {
         if let Err(found) = scenario(seed, Bug::None) {
             panic!("seed {seed}: {found}");
         }
