@@ -1,0 +1,235 @@
+//! Contending for leadership: the loop around [`Election`], and the claim that is asked before every write.
+
+use std::time::Duration;
+
+use ironlb_model::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::clock;
+use crate::election::{Claim, Election, Epoch, Failure, Next, Record, Timing};
+use crate::outcome::{Outcome, outcome_of};
+use crate::write::CONTROLLER_MANAGER;
+
+/// Which Lease is contended for, and by whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidacy {
+    /// The Lease's namespace.
+    pub namespace: String,
+    /// The Lease's name.
+    pub lease: String,
+    /// Names this life of the candidate; no other may have it.
+    pub identity: String,
+    /// The lengths of time; checked ([`Timing::check`]).
+    pub timing: Timing,
+}
+
+/// How leadership stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct State {
+    epoch: Option<Epoch>,
+    /// The Lease was free when it was taken: nobody's request can be under way.
+    was_free: bool,
+}
+
+/// The right to lead, as far as it goes. Clones watch the same candidacy.
+#[derive(Debug, Clone)]
+pub struct Leadership {
+    state: watch::Receiver<State>,
+}
+
+/// One term of leadership: valid until the epoch runs out without being renewed, or another begins.
+#[derive(Debug, Clone)]
+pub struct Term {
+    token: i32,
+    /// Whether the Lease was free when it was taken: given back by whoever had it, after the answers to all its requests, or not there.
+    pub was_free: bool,
+    state: watch::Receiver<State>,
+}
+
+impl Leadership {
+    /// Starts contending, as a task that ends once `resign` is cancelled and the Lease, if it was ours, is given back. Whoever cancels it
+    /// has no request of a leader under way any more.
+    #[must_use]
+    pub fn contend(
+        client: Client,
+        candidacy: Candidacy,
+        resign: CancellationToken,
+        tasks: &mut JoinSet<&'static str>,
+    ) -> Self {
+        let (publish, state) = watch::channel(State::default());
+        tasks.spawn(async move {
+            Contender::new(client, candidacy, publish).run(resign).await;
+            "leadership"
+        });
+        Self { state }
+    }
+
+    /// Waits until this process leads. Cancel-safe.
+    pub async fn gained(&mut self) -> Option<Term> {
+        let state = *self.state.wait_for(|state| state.epoch.is_some_and(|e| e.is_valid(clock::now()))).await.ok()?;
+        Some(Term { token: state.epoch?.token, was_free: state.was_free, state: self.state.clone() })
+    }
+}
+
+impl Term {
+    /// Is it valid at this moment? Asked before every write: a process that was stopped finds itself deposed.
+    #[must_use]
+    pub fn is_valid(&self, now: Timestamp) -> bool {
+        self.current().is_some_and(|epoch| epoch.is_valid(now))
+    }
+
+    fn current(&self) -> Option<Epoch> {
+        self.state.borrow().epoch.filter(|epoch| epoch.token == self.token)
+    }
+
+    /// Waits until it is over. Cancel-safe.
+    pub async fn ended(&mut self) {
+        while let Some(epoch) = self.current() {
+            let left = epoch.valid_until.since(clock::now());
+            if left.is_zero() {
+                return;
+            }
+            tokio::select! {
+                // Renewed, or lost; a candidacy that has ended renews nothing more, so the time runs out by itself.
+                changed = self.state.changed() => if changed.is_err() { tokio::time::sleep(left).await },
+                () = tokio::time::sleep(left) => (),
+            }
+        }
+    }
+}
+
+struct Contender {
+    api: Api<Lease>,
+    candidacy: Candidacy,
+    election: Election,
+    publish: watch::Sender<State>,
+    was_free: bool,
+    acquired: Option<jiff::Timestamp>,
+}
+
+impl Contender {
+    fn new(client: Client, candidacy: Candidacy, publish: watch::Sender<State>) -> Self {
+        let api = Api::namespaced(client, &candidacy.namespace);
+        let election = Election::new(candidacy.identity.clone(), candidacy.timing);
+        Self { api, candidacy, election, publish, was_free: false, acquired: None }
+    }
+
+    async fn run(mut self, resign: CancellationToken) {
+        let mut is_resigning = false;
+        let give_up = self.candidacy.timing.request_timeout * 2;
+        let mut until = None;
+        loop {
+            if resign.is_cancelled() && !is_resigning {
+                is_resigning = true;
+                until = Some(clock::now() + give_up);
+                self.election.stop();
+                self.tell();
+            }
+            if until.is_some_and(|until| until <= clock::now()) {
+                warn!("the Lease could not be given back: the others wait until it expires");
+                return;
+            }
+            match self.election.next(clock::now()) {
+                Next::Done => return,
+                Next::Read => self.read().await,
+                Next::Write(claim) => self.write(claim).await,
+                Next::Wait(at) => {
+                    let wait = crate::backoff::spread(at.since(clock::now())).max(Duration::from_millis(1));
+                    // Spread over half to one and a half: replicas that start together must not ask together for ever. A leader has
+                    // three attempts within its deadline even so.
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => (),
+                        () = resign.cancelled(), if !is_resigning => (),
+                    }
+                }
+            }
+            self.tell();
+        }
+    }
+
+    fn tell(&self) {
+        let state = State { epoch: self.election.epoch(clock::now()), was_free: self.was_free };
+        self.publish.send_if_modified(|now| std::mem::replace(now, state) != state);
+    }
+
+    async fn read(&mut self) {
+        let limit = self.candidacy.timing.request_timeout;
+        match tokio::time::timeout(limit, self.api.get_opt(&self.candidacy.lease)).await {
+            Ok(Ok(found)) => self.election.on_read(clock::now(), found.as_ref().map(record)),
+            Ok(Err(error)) => {
+                debug!(%error, "cannot read the leader's Lease");
+                self.election.on_read_failed(clock::now());
+            }
+            Err(_) => self.election.on_read_failed(clock::now()),
+        }
+    }
+
+    async fn write(&mut self, claim: Claim) {
+        let was_free = self.election.holder().is_none();
+        let renewed = jiff::Timestamp::now();
+        if claim.is_taken {
+            self.acquired = Some(renewed);
+        }
+        let lease = self.lease(&claim, renewed);
+        let params = PostParams { field_manager: Some(CONTROLLER_MANAGER.to_owned()), ..PostParams::default() };
+        let limit = self.candidacy.timing.request_timeout;
+        let outcome = match claim.expected {
+            None => outcome_of(limit, None, self.api.create(&params, &lease)).await,
+            Some(_) => {
+                outcome_of(limit, claim.expected, self.api.replace(&self.candidacy.lease, &params, &lease)).await
+            }
+        };
+        let now = clock::now();
+        match outcome {
+            Outcome::Written { version } | Outcome::Unchanged { version } => {
+                if claim.is_taken {
+                    self.was_free = was_free;
+                }
+                self.election.on_written(now, &claim, renewed.as_microsecond(), version);
+            }
+            Outcome::Conflict | Outcome::Gone => self.election.on_write_failed(now, Failure::Conflict),
+            failed => {
+                debug!(outcome = ?failed, "cannot write the leader's Lease");
+                self.election.on_write_failed(now, Failure::Unknown);
+            }
+        }
+    }
+
+    fn lease(&self, claim: &Claim, renewed: jiff::Timestamp) -> Lease {
+        Lease {
+            metadata: ObjectMeta {
+                name: Some(self.candidacy.lease.clone()),
+                resource_version: claim.expected.map(|version| version.to_string()),
+                ..ObjectMeta::default()
+            },
+            spec: Some(LeaseSpec {
+                holder_identity: Some(claim.holder.clone().unwrap_or_default()),
+                lease_duration_seconds: i32::try_from(self.candidacy.timing.lease_duration.as_secs()).ok(),
+                lease_transitions: Some(claim.transitions),
+                acquire_time: self.acquired.map(MicroTime),
+                renew_time: Some(MicroTime(renewed)),
+                ..LeaseSpec::default()
+            }),
+        }
+    }
+}
+
+fn record(lease: &Lease) -> (Record, ironlb_model::ResourceVersion) {
+    let spec = lease.spec.as_ref();
+    let seconds = spec.and_then(|s| s.lease_duration_seconds).and_then(|s| u64::try_from(s).ok()).unwrap_or_default();
+    let record = Record {
+        holder: spec.and_then(|s| s.holder_identity.clone()).filter(|holder| !holder.is_empty()),
+        duration: Duration::from_secs(seconds),
+        renewed: spec.and_then(|s| s.renew_time.as_ref()).map(|time| time.0.as_microsecond()),
+        transitions: spec.and_then(|s| s.lease_transitions).unwrap_or_default(),
+    };
+    let version = ironlb_translate::parse_version(lease.metadata.resource_version.as_deref().unwrap_or_default());
+    (record, version)
+}
