@@ -159,7 +159,8 @@ mod tests {
 
     #[test]
     fn one_answer_per_request_from_one_station_is_what_a_vip_needs() {
-        let rows: [(&[&[MacAddr]], usize, Option<MacAddr>); 6] = [
+        type Row = (&'static [&'static [MacAddr]], usize, Option<MacAddr>);
+        let rows: [Row; 6] = [
             (&[&[A], &[A]], 0, Some(A)),
             (&[&[A], &[B]], 0, None),
             (&[&[A], &[]], 1, None),

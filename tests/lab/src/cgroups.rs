@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -102,6 +102,12 @@ impl Cgroups {
 
     /// Mounts the hierarchies afresh below `/sys/fs/cgroup`, as seen from the current cgroup namespace.
     pub(crate) fn mount(&self) -> Result<()> {
+        // Mounts made elsewhere by the namespace this one is a copy of: runc would take the first it finds in the list.
+        let mounts = fs::read_to_string("/proc/self/mountinfo").context("/proc/self/mountinfo")?;
+        for (point, _, _) in mounts.lines().filter_map(cgroup_mount) {
+            // One that is hidden below the new /sys cannot be reached, and does no harm.
+            let _ = umount2(point, MntFlags::MNT_DETACH);
+        }
         if let [only] = self.hierarchies.as_slice()
             && only.is_unified()
         {

@@ -120,6 +120,14 @@ impl Node {
         }
     }
 
+    /// Restarts one of its programs.
+    ///
+    /// # Errors
+    /// The component belongs to the control plane, or cannot be started again.
+    pub async fn restart(&self, component: Component) -> Result<()> {
+        self.component(component)?.restart().await
+    }
+
     /// All programs of the lab's own on this node.
     pub fn components(&self) -> [&Daemon; 3] {
         [&self.containerd, &self.kubelet, &self.proxy]

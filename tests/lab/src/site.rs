@@ -53,6 +53,7 @@ impl Site {
     pub async fn up(_capsule: &Capsule, spec: SiteSpec) -> Result<Self> {
         let mut clock = Clock::start(spec.progress);
         spec.check()?;
+        enough_watches(&spec)?;
         let binaries = Binaries::find()?;
         let (control_plane, nodes, hosts) = {
             let (spec, binaries) = (spec.clone(), binaries.clone());
@@ -228,6 +229,14 @@ impl Site {
         }
     }
 
+    /// Restarts a program of the control plane.
+    ///
+    /// # Errors
+    /// The component runs on nodes, or cannot be started again.
+    pub async fn restart(&self, component: Component) -> Result<()> {
+        self.component(component)?.restart().await
+    }
+
     /// The API server, to be stopped and started. After a start, [`Site::api_ready`] waits for it.
     pub fn api_server(&self) -> &Daemon {
         &self.control_plane.api_server
@@ -283,6 +292,21 @@ impl fmt::Debug for Site {
         // kube's client has nothing to show.
         f.debug_struct("Site").field("spec", &self.spec).field("nodes", &self.nodes).finish_non_exhaustive()
     }
+}
+
+/// Every program that watches files takes some of what one user may have; kubelets that get none end at once. Counted: 8 a
+/// node and 4 for the control plane. Raising the limit would change the machine, so that is left to its owner.
+fn enough_watches(spec: &SiteSpec) -> Result<()> {
+    let limit = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").unwrap_or_default();
+    let needed = 4 + 8 * u32::from(spec.nodes);
+    if limit.trim().parse().is_ok_and(|limit: u32| limit < needed) {
+        anyhow::bail!(
+            "a site of {} nodes needs {needed} inotify instances and this machine allows {} (sysctl fs.inotify.max_user_instances)",
+            spec.nodes,
+            limit.trim()
+        );
+    }
+    Ok(())
 }
 
 /// Writes all files and describes all programs.

@@ -200,7 +200,8 @@ mod tests {
 
     #[test]
     fn the_outage_is_the_longest_time_without_an_answer() {
-        let rows: [(&str, u64, &[(u64, u64, bool)], (u64, u64)); 8] = [
+        type Row = (&'static str, u64, &'static [(u64, u64, bool)], (u64, u64));
+        let rows: [Row; 8] = [
             ("steady", 30, &[(0, 1, true), (10, 11, true), (20, 21, true)], (1, 11)),
             ("in the middle", 60, &[(0, 1, true), (10, 910, false), (40, 41, true), (50, 51, true)], (1, 41)),
             ("not begun", 60, &[(0, 900, false), (50, 51, true)], (0, 51)),

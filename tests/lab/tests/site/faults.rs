@@ -95,11 +95,11 @@ async fn restarts(site: &Site) -> Result<()> {
     for component in [Component::Kubelet, Component::Containerd, Component::KubeProxy] {
         let daemon = node.component(component)?;
         let before = daemon.pid();
-        daemon.restart().await?;
+        node.restart(component).await?;
         ensure!(daemon.pid().is_some() && daemon.pid() != before, "{} was not restarted", daemon.name());
     }
     for component in [Component::Etcd, Component::ControllerManager, Component::Scheduler] {
-        site.component(component)?.restart().await?;
+        site.restart(component).await?;
     }
     site.api_ready(PATIENCE).await?;
     site.nodes_ready(PATIENCE).await?;

@@ -17,7 +17,7 @@ use crate::parts;
 const MOMENTS: [u64; 7] = [3, 30, 300, 900, 2_500, 5_000, 12_000];
 
 /// What a site could leave on the machine.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Machine {
     links: BTreeSet<String>,
     mounts: BTreeSet<String>,
@@ -40,8 +40,29 @@ pub(crate) fn leaves_nothing() -> Result<()> {
         // The next start, of any site.
         parts::pass("nothing")?;
         leaves_no_trace(&format!(".{}.", site.id())).with_context(|| format!("killed after {moment} ms"))?;
-        let after = Machine::now()?;
-        ensure!(after == before, "killed after {moment} ms: before {before:?}, after {after:?}");
+        let left = Machine::now()?.without(&before);
+        ensure!(left == Machine::default(), "killed after {moment} ms: left are {left:?}");
+    }
+    Ok(())
+}
+
+/// Kills each of the two processes inside that a site stands on: the supervisor clears up at once, without a next start.
+pub(crate) fn supervisor_clears_up() -> Result<()> {
+    for victim in ["the capsule's first process", "the site's process"] {
+        let mut site = parts::start("live")?;
+        let mark = format!(".{}.", site.id());
+        sleep(Duration::from_millis(2_500));
+        let state = State::all()?.into_iter().find(|state| state.id.contains(&mark)).context("it is not listed")?;
+        let first = state.first_process;
+        // The site's process was the first one's first child.
+        let inner = fs::read_to_string(format!("/proc/{first}/task/{first}/children"))?;
+        let inner = inner.split_whitespace().next().context("the first process has no child")?.to_owned();
+        let pid = if victim.starts_with("the capsule") { first.to_string() } else { inner };
+        let killed = Command::new("kill").args(["-9", &pid]).status()?;
+        ensure!(killed.success(), "kill: {killed}");
+        let status = site.wait()?;
+        ensure!(!status.success(), "the command claims success though {victim} was killed");
+        leaves_no_trace(&mark).with_context(|| format!("{victim} was killed"))?;
     }
     Ok(())
 }
@@ -79,6 +100,16 @@ impl Machine {
             namespaces_by_name: named.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect(),
             processes_of_ours: descendants()?,
         })
+    }
+
+    /// What is here and was not there.
+    fn without(self, earlier: &Self) -> Self {
+        Self {
+            links: &self.links - &earlier.links,
+            mounts: &self.mounts - &earlier.mounts,
+            namespaces_by_name: &self.namespaces_by_name - &earlier.namespaces_by_name,
+            processes_of_ours: &self.processes_of_ours - &earlier.processes_of_ours,
+        }
     }
 }
 

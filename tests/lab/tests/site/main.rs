@@ -16,12 +16,13 @@ use ironlb_lab::capsule;
 
 type Test = (&'static str, fn() -> Result<()>);
 
-const TESTS: [Test; 6] = [
+const TESTS: [Test; 7] = [
     ("a_cluster_is_real", || parts::pass("cluster")),
     ("faults_are_what_they_say", || parts::pass("faults")),
     ("sites_follow_each_other_in_one_capsule", || parts::pass("again")),
     ("two_sites_at_once_do_not_meet", parts::two_at_once),
     ("a_kept_site_outlives_its_command_and_can_be_taken_down", parts::kept),
+    ("what_dies_inside_is_cleared_up_at_once", killed::supervisor_clears_up),
     ("a_kill_leaves_nothing_after_the_next_start", killed::leaves_nothing),
 ];
 
