@@ -318,3 +318,6 @@ impl Membership {
 
 mod act;
 mod learn;
+
+#[cfg(test)]
+mod tests;

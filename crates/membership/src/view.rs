@@ -190,3 +190,6 @@ impl View {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

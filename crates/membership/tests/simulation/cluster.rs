@@ -606,7 +606,7 @@ impl Cluster {
     fn start(&mut self, node: u32) {
         let pid = self.processes.len();
         let mut timing = Timing::lease();
-        if self.bug == Bug::TrustsLongExpiry && node % 2 == 0 {
+        if self.bug == Bug::TrustsLongExpiry && node.is_multiple_of(2) {
             timing.margin = Duration::ZERO;
             timing.expiry *= 2;
         }
