@@ -53,6 +53,8 @@ ARROWS = {
     "lab": {"model", "api"},
     "e2e": {"lab", "model", "api"},
     "backend": set(),
+    # benchmarks: they time decisions
+    "bench": {"model", "ipam"},
 }
 
 # A dev-dependency is not linked into the product. Still nothing may reach up to the binary or to the loops, and a pure

@@ -14,8 +14,10 @@ const MAX_NODES: usize = 3;
 /// Every speaker's report, by vip.
 #[derive(Debug)]
 pub(crate) struct Announcers<'a> {
-    answering: BTreeMap<IpAddr, Vec<(&'a NodeName, &'a InterfaceName)>>,
-    withheld: BTreeMap<IpAddr, Vec<(&'a NodeName, &'a WithheldVip)>>,
+    /// Sorted by vip, then node.
+    answering: Vec<(IpAddr, &'a NodeName, &'a InterfaceName)>,
+    /// Sorted by vip, then node.
+    withheld: Vec<(IpAddr, &'a NodeName, &'a WithheldVip)>,
     /// A speaker whose list of vips was cut.
     cut: Option<&'a NodeName>,
     any: bool,
@@ -30,21 +32,22 @@ struct Finding {
 
 impl<'a> Announcers<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot) -> Self {
-        let mut all = Self { answering: BTreeMap::new(), withheld: BTreeMap::new(), cut: None, any: false };
+        let mut all = Self { answering: Vec::new(), withheld: Vec::new(), cut: None, any: false };
         for (node, report) in &snapshot.speakers {
             // A report of a node that is not ready may be the last one it ever made.
             let Some(known) = snapshot.nodes.get(node) else { continue };
             all.any = true;
-            for (vip, interface) in report.owned.iter().filter(|_| known.ready) {
-                all.answering.entry(*vip).or_default().push((node, interface));
+            if known.ready {
+                all.answering.extend(report.owned.iter().map(|(vip, interface)| (*vip, node, interface)));
             }
-            for withheld in &report.withheld {
-                all.withheld.entry(withheld.vip).or_default().push((node, withheld));
-            }
+            all.withheld.extend(report.withheld.iter().map(|withheld| (withheld.vip, node, withheld)));
             if known.ready && report.owned_count > u64::try_from(report.owned.len()).unwrap_or(u64::MAX) {
                 all.cut = all.cut.or(Some(node));
             }
         }
+        // Stable: the nodes come in order.
+        all.answering.sort_by_key(|(vip, ..)| *vip);
+        all.withheld.sort_by_key(|(vip, ..)| *vip);
         all
     }
 
@@ -66,18 +69,20 @@ impl<'a> Announcers<'a> {
 
     fn finding(&self, vip: IpAddr) -> Finding {
         let found = |status, reason: &str, message: String| Finding { status, reason: reason.to_owned(), message };
-        if let Some(nodes) = self.answering.get(&vip) {
+        let answering = of_vip(&self.answering, vip, |(vip, ..)| *vip);
+        if !answering.is_empty() {
             let answers: Vec<String> =
-                nodes.iter().map(|(node, nic)| format!("node {node} answers on {nic}")).collect();
+                answering.iter().map(|(_, node, nic)| format!("node {node} answers on {nic}")).collect();
             return found(ConditionStatus::True, "Layer2", answers.join(", "));
         }
-        if let Some(reports) = self.withheld.get(&vip) {
+        let reports = of_vip(&self.withheld, vip, |(vip, ..)| *vip);
+        if !reports.is_empty() {
             let reason = most_frequent(reports);
             let told: Vec<String> = reports
                 .iter()
-                .filter(|(_, withheld)| withheld.reason == reason)
+                .filter(|(_, _, withheld)| withheld.reason == reason)
                 .take(MAX_NODES)
-                .map(|(node, withheld)| format!("{node}: {}", withheld.message))
+                .map(|(_, node, withheld)| format!("{node}: {}", withheld.message))
                 .collect();
             let more = reports.len() - told.len();
             let rest = if more > 0 { format!("; and {more} more nodes") } else { String::new() };
@@ -101,10 +106,17 @@ impl<'a> Announcers<'a> {
 /// The reason of a vip that was given a moment ago.
 pub(crate) const NOT_YET: &str = "NotYetAnnounced";
 
+/// The entries of one vip in a list sorted by vip.
+fn of_vip<T>(sorted: &[T], vip: IpAddr, key: impl Fn(&T) -> IpAddr) -> &[T] {
+    let begin = sorted.partition_point(|entry| key(entry) < vip);
+    let rest = sorted.get(begin..).unwrap_or_default();
+    rest.get(..rest.partition_point(|entry| key(entry) == vip)).unwrap_or_default()
+}
+
 /// The reason most nodes have; the first by name of several.
-fn most_frequent<'a>(reports: &[(&NodeName, &'a WithheldVip)]) -> &'a str {
+fn most_frequent<'a>(reports: &[(IpAddr, &NodeName, &'a WithheldVip)]) -> &'a str {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for (_, withheld) in reports {
+    for (_, _, withheld) in reports {
         *counts.entry(&withheld.reason).or_default() += 1;
     }
     counts.into_iter().rev().max_by_key(|(_, count)| *count).map_or("", |(reason, _)| reason)

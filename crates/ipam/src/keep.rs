@@ -119,26 +119,26 @@ impl Draft<'_> {
 
     /// Looks at who else holds what this Service holds, and takes from it what it got in a race of two leaders.
     fn note_tenure(&mut self, view: &View<'_>) {
-        let mut kept = Vec::with_capacity(self.verdict.vips.len());
-        for mut vip in std::mem::take(&mut self.verdict.vips) {
-            match tenure(self.service, vip.address, view.taken, &view.snapshot.settings) {
-                Tenure::First => {}
-                Tenure::Shares { with } => vip.shared_with = Some(with),
-                Tenure::Clashes { with, clash } => {
-                    let port = match clash {
-                        Some(Clash::Port(port)) => Some(port),
-                        Some(Clash::Owner) | None => None,
-                    };
-                    self.verdict.notes.push(Reason::SharedClash { address: vip.address, with, port });
-                }
-                Tenure::GivesWay => {
-                    self.verdict.released.push(vip.address);
-                    continue;
-                }
+        let Verdict { vips, released, notes, .. } = &mut self.verdict;
+        vips.retain_mut(|vip| match tenure(self.service, vip.address, view.taken, &view.snapshot.settings) {
+            Tenure::First => true,
+            Tenure::Shares { with } => {
+                vip.shared_with = Some(with);
+                true
             }
-            kept.push(vip);
-        }
-        self.verdict.vips = kept;
+            Tenure::Clashes { with, clash } => {
+                let port = match clash {
+                    Some(Clash::Port(port)) => Some(port),
+                    Some(Clash::Owner) | None => None,
+                };
+                notes.push(Reason::SharedClash { address: vip.address, with, port });
+                true
+            }
+            Tenure::GivesWay => {
+                released.push(vip.address);
+                false
+            }
+        });
     }
 
     /// Compares what it holds with what it asks for.
@@ -151,35 +151,42 @@ impl Draft<'_> {
             self.verdict.unmet.push(Reason::WishWrongFamily { address: *address });
             return;
         }
-        for family in families {
-            let held: Vec<IpAddr> = self.verdict.addresses().filter(|a| IpFamily::of(*a) == family).collect();
-            let wish = self.service.wish.iter().copied().find(|wish| IpFamily::of(*wish) == family);
-            let (wish, replaces) = match wish {
-                Some(wish) if held.contains(&wish) => continue,
-                Some(wish) => (Some(wish), held),
-                None if held.is_empty() => (None, held),
-                None => (None, held.into_iter().filter(|a| !is_from_wanted_eip(self.service, *a, view)).collect()),
-            };
-            let has_one = self.verdict.addresses().any(|a| IpFamily::of(a) == family);
-            if wish.is_none() && replaces.is_empty() && has_one {
-                continue;
+        for family in families.iter().copied() {
+            if let Some(need) = self.need(family, view) {
+                self.needs.push(need);
             }
-            let remembered = if has_one { None } else { self.remembered(family, view) };
-            self.needs.push(Need { family, wish, remembered, replaces, outcome: None });
         }
+    }
+
+    /// What it still needs of this family.
+    fn need(&self, family: IpFamily, view: &View<'_>) -> Option<Need> {
+        let service = self.service;
+        let held = || self.verdict.addresses().filter(move |address| IpFamily::of(*address) == family);
+        let has_one = held().next().is_some();
+        let wish = service.wish.iter().copied().find(|wish| IpFamily::of(*wish) == family);
+        let replaces: Vec<IpAddr> = match wish {
+            Some(wish) if held().any(|address| address == wish) => return None,
+            Some(_) => held().collect(),
+            None => held().filter(|address| !is_from_wanted_eip(service, *address, view)).collect(),
+        };
+        if wish.is_none() && replaces.is_empty() && has_one {
+            return None;
+        }
+        let remembered = if has_one { None } else { self.remembered(family, view) };
+        Some(Need { family, wish, remembered, replaces, outcome: None })
     }
 
     /// The user took a family away from the Service: nothing can reach it there any more.
     fn release_other_families(&mut self) {
         let families = &self.service.families;
-        if families.is_empty() {
-            return;
-        }
-        let (kept, gone) = std::mem::take(&mut self.verdict.vips)
-            .into_iter()
-            .partition(|v| families.contains(&IpFamily::of(v.address)));
-        self.verdict.vips = kept;
-        self.verdict.released.extend(gone.into_iter().map(|vip: Vip| vip.address));
+        let Verdict { vips, released, .. } = &mut self.verdict;
+        vips.retain(|vip| {
+            let stays = families.is_empty() || families.contains(&IpFamily::of(vip.address));
+            if !stays {
+                released.push(vip.address);
+            }
+            stays
+        });
     }
 
     /// Says what became of the Eips of held addresses.
@@ -206,15 +213,15 @@ impl Draft<'_> {
 }
 
 /// The families in which a Service is to have an address.
-pub(crate) fn wanted_families(service: &Service) -> Vec<IpFamily> {
+pub(crate) fn wanted_families(service: &Service) -> &[IpFamily] {
     let given: &[IpFamily] = match (service.families.as_slice(), service.wish.first()) {
         // The API server fills the field in; where it did not, the wish tells.
-        ([], Some(wish)) => return vec![IpFamily::of(*wish)],
-        ([], None) => &[IpFamily::V4],
+        ([], Some(IpAddr::V6(_))) => &[IpFamily::V6],
+        ([], _) => &[IpFamily::V4],
         (families, _) => families,
     };
     let count = if service.family_policy == FamilyPolicy::SingleStack { 1 } else { 2 };
-    given.iter().copied().take(count).collect()
+    given.get(..count).unwrap_or(given)
 }
 
 /// Is this address of its status ironlb's to keep: in one of the Eips, or written by ironlb or OpenELB?
@@ -246,13 +253,13 @@ fn is_from_wanted_eip(service: &Service, address: IpAddr, view: &View<'_>) -> bo
         return true;
     }
     let was_given_as_wanted = || match &service.eip_label {
-        Some(label) => names(service).any(|name| name == *label),
+        Some(label) => names(service).any(|name| name == label.as_str()),
         None => true,
     };
     let is_in = |index| {
         let eip = view.territory.eip(index);
         eip.spans(address) || eip.status.used.get(&address).is_some_and(|holders| holders.contains(&service.id))
     };
-    wanted.filter_map(|name| view.territory.named(&name)).any(is_in)
+    wanted.filter_map(|name| view.territory.named(name)).any(is_in)
         || view.territory.spanning(address).is_none() && was_given_as_wanted()
 }

@@ -98,7 +98,7 @@ impl<'a> Precedence<'a> {
     /// The Eips the annotation names: one, or several separated by commas, so that a dual-stack Service can name one of each family.
     fn named(&self, service: &Service) -> Result<Vec<EipIndex>, Reason> {
         names(service)
-            .map(|name| self.territory.named(&name).ok_or(Reason::EipNotFound { eip: name }))
+            .map(|name| self.territory.named(name).ok_or_else(|| Reason::EipNotFound { eip: name.into() }))
             .collect::<Result<_, _>>()
     }
 
@@ -175,9 +175,9 @@ impl<'a> Precedence<'a> {
 }
 
 /// The Eips the annotation names.
-pub(crate) fn names(service: &Service) -> impl Iterator<Item = EipName> + '_ {
+pub(crate) fn names(service: &Service) -> impl Iterator<Item = &str> {
     let text = service.wanted_eip.as_ref().map_or("", |name| name.as_str());
-    text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(EipName::from)
+    text.split(',').map(str::trim).filter(|name| !name.is_empty())
 }
 
 /// Among several Eips: the smaller priority, then the name.

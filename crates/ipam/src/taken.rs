@@ -26,12 +26,15 @@ struct Holders<'a> {
 
 impl<'a> Taken<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot, in_flight: &InFlight) -> Self {
-        let mut taken = Self::default();
-        for service in snapshot.services.values() {
-            for address in service.addresses() {
-                taken.add(address, service);
-            }
-        }
+        let shown = snapshot.services.values().flat_map(|service| service.addresses().map(|a| (a, service.as_ref())));
+        let mut shown: Vec<(IpAddr, &Service)> = shown.collect();
+        // Stable, so that the holders of one address stay in the order of their names.
+        shown.sort_by_key(|(address, _)| *address);
+        let holders = shown.chunk_by(|(a, _), (b, _)| a == b).filter_map(|group| {
+            let ((address, first), others) = group.split_first()?;
+            Some((*address, Holders { first, others: others.iter().map(|(_, other)| *other).collect() }))
+        });
+        let mut taken = Self { holders: holders.collect() };
         for (id, write) in &in_flight.services {
             // A Service that is gone holds nothing; its entry leaves with the next look at the snapshot.
             if let Some(service) = snapshot.services.get(id) {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use ironlb_model::{AddressRange, ConditionStatus, Eip, EipName, Pool, ServiceId, Snapshot};
+use ironlb_model::{AddressRange, ConditionStatus, Eip, Pool, ServiceId, Snapshot};
 
 use crate::condition;
 
@@ -29,7 +29,7 @@ pub(crate) struct Lost {
 #[derive(Debug)]
 pub(crate) struct Territory<'a> {
     eips: Vec<&'a Arc<Eip>>,
-    by_name: BTreeMap<&'a EipName, EipIndex>,
+    by_name: BTreeMap<&'a str, EipIndex>,
     /// Sorted and disjoint.
     segments: Vec<(AddressRange, EipIndex)>,
     lost: BTreeMap<EipIndex, Vec<Lost>>,
@@ -43,7 +43,7 @@ impl<'a> Territory<'a> {
             let is = |kind| eip.status.conditions.iter().any(|c| c.kind == kind && c.status == ConditionStatus::True);
             (!is(condition::READY), is(condition::OVERLAPPING), eip.created, &eip.name)
         });
-        let by_name = eips.iter().enumerate().map(|(i, eip)| (&eip.name, EipIndex(i))).collect();
+        let by_name = eips.iter().enumerate().map(|(i, eip)| (eip.name.as_str(), EipIndex(i))).collect();
         let (segments, lost) = divide(&eips);
         let pools = eips
             .iter()
@@ -70,7 +70,7 @@ impl<'a> Territory<'a> {
     }
 
     /// The Eip of that name.
-    pub(crate) fn named(&self, name: &EipName) -> Option<EipIndex> {
+    pub(crate) fn named(&self, name: &str) -> Option<EipIndex> {
         self.by_name.get(name).copied()
     }
 

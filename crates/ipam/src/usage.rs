@@ -27,8 +27,8 @@ pub const MAX_USED_ENTRIES: usize = 20_000;
 /// names each key again.
 pub const MAX_USED_BYTES: usize = 768 * 1024;
 
-/// Addresses in use, each with its holders in order.
-type Used<'a> = BTreeMap<IpAddr, Vec<&'a ServiceId>>;
+/// Addresses in use with their holders, sorted: one entry for each holder.
+type Used<'a> = Vec<(IpAddr, &'a ServiceId)>;
 
 /// What an Eip should show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +39,8 @@ pub struct EipProjection<'a> {
     pub usage: u64,
     /// No address is free.
     pub occupied: bool,
-    /// `status.used`.
-    pub used: BTreeMap<IpAddr, Vec<&'a ServiceId>>,
+    /// `status.used`: address and holder, sorted; one entry for each holder.
+    pub used: Vec<(IpAddr, &'a ServiceId)>,
     /// The conditions.
     pub conditions: Vec<Condition>,
 }
@@ -53,7 +53,7 @@ pub fn usage(snapshot: &Snapshot) -> Vec<EipProjection<'_>> {
     for service in snapshot.services.values() {
         for address in service.addresses() {
             if let Some(eip) = territory.home(address, &service.id) {
-                used.entry(eip).or_default().entry(address).or_default().push(&service.id);
+                used.entry(eip).or_default().push((address, &service.id));
             }
         }
     }
@@ -79,10 +79,18 @@ fn project<'a>(
     issues: Vec<Condition>,
 ) -> EipProjection<'a> {
     let eip = territory.eip(index);
-    let usage = u64::try_from(used.len()).unwrap_or(u64::MAX);
-    let inside: u128 = used.keys().filter(|address| eip.pool.contains(**address)).map(|_| 1).sum();
+    used.sort_unstable();
+    let mut usage: u64 = 0;
+    let mut inside: u128 = 0;
+    let mut outside: Vec<IpAddr> = Vec::new();
+    for (address, _) in holdings(&used) {
+        usage += 1;
+        inside += u128::from(eip.pool.contains(address));
+        if !eip.spans(address) {
+            outside.push(address);
+        }
+    }
     let occupied = inside >= eip.pool.size();
-    let outside: Vec<String> = used.keys().filter(|address| !eip.spans(**address)).map(IpAddr::to_string).collect();
 
     let mut conditions = vec![ready(eip, &issues), exhausted(eip, inside, occupied)];
     let mut told = |kind, reason, message| conditions.push(condition(kind, ConditionStatus::True, reason, message));
@@ -153,26 +161,34 @@ fn exhausted(eip: &Eip, inside: u128, occupied: bool) -> Condition {
     }
 }
 
+/// Each address in use with its holders.
+fn holdings<'u, 'a>(
+    used: &'u [(IpAddr, &'a ServiceId)],
+) -> impl Iterator<Item = (IpAddr, &'u [(IpAddr, &'a ServiceId)])> {
+    used.chunk_by(|(a, _), (b, _)| a == b).filter_map(|group| Some((group.first()?.0, group)))
+}
+
 /// Cuts `used` to what an object can hold: the lowest addresses stay. Says whether anything was cut.
 fn cut(used: &mut Used<'_>) -> bool {
-    let mut bytes = 0;
-    let mut entries = 0;
-    let beyond = used.iter().find_map(|(address, holders)| {
-        bytes += entry_bytes(*address, holders);
+    let (mut bytes, mut entries, mut fits) = (0, 0, 0);
+    for (address, holders) in holdings(used) {
+        bytes += entry_bytes(address, holders);
         entries += 1;
-        (entries > MAX_USED_ENTRIES || bytes > MAX_USED_BYTES).then_some(*address)
-    });
-    if let Some(first) = beyond {
-        used.split_off(&first);
+        if entries > MAX_USED_ENTRIES || bytes > MAX_USED_BYTES {
+            break;
+        }
+        fits += holders.len();
     }
-    beyond.is_some()
+    let is_cut = fits < used.len();
+    used.truncate(fits);
+    is_cut
 }
 
 /// The size of an entry in JSON: both texts, four quotes, a colon and a comma.
-fn entry_bytes(address: IpAddr, holders: &[&ServiceId]) -> usize {
+fn entry_bytes(address: IpAddr, holders: &[(IpAddr, &ServiceId)]) -> usize {
     // Longest text of an address: 15 characters (IPv4), 39 (IPv6). An upper bound is enough, and quick.
     let key = if address.is_ipv4() { 15 } else { 39 };
-    let names: usize = holders.iter().map(|id| id.namespace.as_str().len() + id.name.len() + 2).sum();
+    let names: usize = holders.iter().map(|(_, id)| id.namespace.as_str().len() + id.name.len() + 2).sum();
     key + names + 6
 }
 
@@ -216,12 +232,7 @@ impl EipProjection<'_> {
             && shown.first_ip == status.first_ip
             && shown.last_ip == status.last_ip
             && (shown.v4, shown.ready, shown.has_unreadable_used) == (status.v4, status.ready, false)
-            && shown.used.len() == self.used.len()
-            && shown
-                .used
-                .iter()
-                .zip(&self.used)
-                .all(|((a, shown), (b, wanted))| a == b && shown.iter().eq(wanted.iter().copied()));
+            && shown.used.iter().flat_map(|(a, ids)| ids.iter().map(|id| (*a, id))).eq(self.used.iter().copied());
         if is_same && conditions.is_none() {
             return None;
         }
@@ -255,13 +266,14 @@ impl EipProjection<'_> {
     }
 
     fn used_text(&self) -> BTreeMap<String, String> {
-        let holders = |ids: &Vec<&ServiceId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(";");
-        self.used.iter().map(|(address, ids)| (address.to_string(), holders(ids))).collect()
+        let names =
+            |ids: &[(IpAddr, &ServiceId)]| ids.iter().map(|(_, id)| id.to_string()).collect::<Vec<_>>().join(";");
+        holdings(&self.used).map(|(address, holders)| (address.to_string(), names(holders))).collect()
     }
 
     /// How much of etcd's and the server's time a write of this status takes, as its size.
     pub(crate) fn bytes(&self) -> usize {
-        self.used.iter().map(|(address, holders)| entry_bytes(*address, holders)).sum()
+        holdings(&self.used).map(|(address, holders)| entry_bytes(address, holders)).sum()
     }
 
     /// The Eip's name.

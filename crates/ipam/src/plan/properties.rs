@@ -18,6 +18,10 @@ use crate::{ADDRESS_ASSIGNED, Plan, Standing, plan, usage};
 
 /// A planner: the real one, or one broken on purpose.
 type Planner = fn(&Snapshot) -> Plan;
+/// What must hold for a planner and a snapshot; the error says what does not.
+type Property = fn(Planner, &Snapshot) -> Result<(), String>;
+/// A change of an Eip, with its name.
+type EipChange = (&'static str, fn(&mut Eip));
 
 fn the_real_one(snapshot: &Snapshot) -> Plan {
     plan(snapshot, &crate::InFlight::default())
@@ -260,7 +264,7 @@ fn believes_alone(service: &Service) -> bool {
 /// 6. Disabling, shrinking, re-prioritising or re-binding an Eip moves nobody.
 fn eips_do_not_move_addresses(planner: Planner, snapshot: &Snapshot) -> Result<(), String> {
     let settled = carried_out(snapshot, &planner(snapshot));
-    let changes: [(&str, fn(&mut Eip)); 6] = [
+    let changes: [EipChange; 6] = [
         ("disabled", |e| e.disabled = true),
         ("re-prioritised", |e| e.priority = 100 - e.priority),
         ("re-bound", |e| {
@@ -368,7 +372,7 @@ proptest! {
 
     #[test]
     fn every_plan_keeps_the_rules(snapshot in any_snapshot()) {
-        let properties: [fn(Planner, &Snapshot) -> Result<(), String>; 8] = [
+        let properties: [Property; 8] = [
             order_does_not_matter, holders_are_lawful, new_addresses_are_in_an_eip, it_settles, others_do_not_move,
             eips_do_not_move_addresses, every_refusal_has_a_reason, full_is_truly_full,
         ];
@@ -481,7 +485,7 @@ fn while_the_eip_would_be_chosen(snapshot: &Snapshot) -> Plan {
 
 /// Sharers are counted one by one.
 fn usage_by_holders(snapshot: &Snapshot) -> BTreeMap<String, (u64, bool)> {
-    let count = |u: &crate::EipProjection<'_>| u64::try_from(u.used.values().map(Vec::len).sum::<usize>()).unwrap();
+    let count = |u: &crate::EipProjection<'_>| u64::try_from(u.used.len()).unwrap();
     usage(snapshot).iter().map(|u| (u.name().to_string(), (count(u), u.occupied))).collect()
 }
 

@@ -262,9 +262,12 @@ fn an_address_on_any_service_is_taken() {
     assert_eq!(reasons(&plan, "n/t"), ["EipFull"]);
 }
 
+/// A change of an Eip, with its name.
+type EipChange = (&'static str, fn(&mut ironlb_model::Eip));
+
 #[test]
 fn what_is_held_stays_whatever_becomes_of_the_eip() {
-    let changes: [(&str, fn(&mut ironlb_model::Eip)); 9] = [
+    let changes: [EipChange; 9] = [
         ("disabled", |e| e.disabled = true),
         ("deleting", |e| e.deleting = true),
         ("bound to others", |e| {

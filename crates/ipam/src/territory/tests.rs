@@ -46,7 +46,7 @@ fn each_address_belongs_to_one_eip() {
 
     let snapshot = snapshot(&eips, &[]);
     let territory = Territory::new(&snapshot);
-    let young = territory.named(&"young".into()).unwrap();
+    let young = territory.named("young").unwrap();
     assert_eq!(territory.pool(young), &Pool::new(&ranges("10.0.0.1-10.0.0.2,10.0.0.6-10.0.0.9,fd00::/126"), &[]));
     let lost: Vec<String> =
         territory.lost(young).iter().map(|l| format!("{} {}", l.range, territory.eip(l.to).name)).collect();
@@ -121,7 +121,7 @@ mod against_a_list {
                 let first = eips.iter().find(|e| e.spans(address));
                 prop_assert_eq!(territory.spanning(address).map(|i| &territory.eip(i).name), first.map(|e| &e.name));
                 for eip in &eips {
-                    let gives = territory.pool(territory.named(&eip.name).unwrap()).contains(address);
+                    let gives = territory.pool(territory.named(eip.name.as_str()).unwrap()).contains(address);
                     prop_assert_eq!(gives, first.is_some_and(|f| f.name == eip.name), "{} {}", eip.name, address);
                 }
             }
