@@ -76,10 +76,10 @@ impl Report {
         counted(self.successes().map(|(_, answer)| answer.pod.clone()))
     }
 
-    /// How many answers came from each node.
+    /// How many answers came from each node, of those that say so.
     #[must_use]
     pub fn by_node(&self) -> BTreeMap<String, usize> {
-        counted(self.successes().map(|(_, answer)| answer.node.clone()))
+        counted(self.successes().map(|(_, answer)| answer.node.clone()).filter(|node| !node.is_empty()))
     }
 
     /// Every time without a success, in order: before the first one, between each two, after the last one.
