@@ -88,7 +88,7 @@ impl ControlPlane {
                     "--kubeconfig {pki}/controller-manager.conf --root-ca-file {pki}/ca.crt
                      --service-account-private-key-file {pki}/tokens.key --use-service-account-credentials
                      --leader-elect=false --secure-port 0 --profiling=false
-                     --kube-api-qps 500 --kube-api-burst 1000 {}",
+                     --flex-volume-plugin-dir {SITE_FOLDER}/volume-plugins --kube-api-qps 500 --kube-api-burst 1000 {}",
                     grace.unwrap_or_default()
                 ),
             ),

@@ -42,12 +42,12 @@ fn pod_network(address: &Address) -> Result<String> {
 }
 
 fn containerd(pod_networks: &str) -> String {
-    // NRI has one socket for the whole machine, oom scores may not be lowered in a container, and what is listed as
-    // disabled only costs a start: other snapshotters probe for file systems that are not there.
+    // NRI has one socket for the whole machine, "opt" makes a folder in the machine's own /opt, and the others only cost a
+    // start: snapshotters probe for file systems that are not there. Oom scores may not be lowered in a container.
     format!(
         r#"version = 3
 disabled_plugins = [
-  "io.containerd.nri.v1.nri",
+  "io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt",
   "io.containerd.snapshotter.v1.blockfile", "io.containerd.snapshotter.v1.btrfs",
   "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.erofs", "io.containerd.snapshotter.v1.zfs",
   "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -23,6 +23,8 @@ struct Machine {
     mounts: BTreeSet<String>,
     namespaces_by_name: BTreeSet<String>,
     processes_of_ours: BTreeSet<u32>,
+    /// Folders where programs of a node would make theirs, if the node had none of its own.
+    folders: BTreeSet<String>,
 }
 
 /// Kills sites at many moments of their lives and compares the machine before and after.
@@ -99,6 +101,10 @@ impl Machine {
             mounts: mounts.lines().map(str::to_owned).collect(),
             namespaces_by_name: named.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect(),
             processes_of_ours: descendants()?,
+            folders: ["/opt", "/etc", "/run", "/var/lib", "/var/log", "/usr/libexec"]
+                .into_iter()
+                .flat_map(two_deep)
+                .collect(),
         })
     }
 
@@ -109,6 +115,7 @@ impl Machine {
             mounts: &self.mounts - &earlier.mounts,
             namespaces_by_name: &self.namespaces_by_name - &earlier.namespaces_by_name,
             processes_of_ours: &self.processes_of_ours - &earlier.processes_of_ours,
+            folders: &self.folders - &earlier.folders,
         }
     }
 }
@@ -155,6 +162,16 @@ fn descendants() -> Result<BTreeSet<u32>> {
 
 fn all_processes() -> Result<Vec<u32>> {
     Ok(fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+}
+
+fn two_deep(folder: &str) -> Vec<String> {
+    let inside = |folder: &Path| -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+    };
+    let first = inside(Path::new(folder));
+    let second: Vec<PathBuf> = first.iter().flat_map(|folder| inside(folder)).collect();
+    first.into_iter().chain(second).map(|path| path.display().to_string()).collect()
 }
 
 fn walk(folder: &Path) -> Vec<String> {
