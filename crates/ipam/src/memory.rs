@@ -43,7 +43,8 @@ pub enum Outcome {
     Conflict,
     /// The object is gone (404).
     Gone,
-    /// The server refused it, for now or for good (403, 422, 429, 500, ...): it was certainly not carried out.
+    /// The server refused it, for now or for good (403, 422, 429): it was certainly not carried out. A server's own fault (5xx) says
+    /// nothing of the kind and is [`Unknown`](Self::Unknown).
     Refused {
         /// What the server said.
         message: String,

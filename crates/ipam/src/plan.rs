@@ -165,6 +165,6 @@ fn conclude(draft: Draft<'_>) -> Verdict {
 }
 
 #[cfg(test)]
-mod properties;
+pub(crate) mod properties;
 #[cfg(test)]
 mod tests;

@@ -381,3 +381,6 @@ impl fmt::Display for PortText {
         write!(f, "{}/{transport}", self.0.number)
     }
 }
+
+#[cfg(test)]
+mod tests;

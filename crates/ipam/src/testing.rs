@@ -10,10 +10,10 @@ use ironlb_model::{
     SpeakerReport, Timestamp, TrafficPolicy, Transport, WallTime, WithheldVip,
 };
 
-use crate::action::{Action, Change, ServicePatch};
+use crate::action::{Action, Change, EipPatch, ServicePatch};
 use crate::condition::ConditionWrite;
 use crate::in_flight::InFlight;
-use crate::memory::{Limits, Memory};
+use crate::memory::{Limits, Memory, Outcome};
 use crate::plan::{Plan, plan};
 use crate::step::Step;
 
@@ -299,5 +299,68 @@ pub(crate) fn patched(service: &Service, patch: &ServicePatch, now: WallTime) ->
         after.assigned_at = None;
     }
     after.has_openelb_finalizer &= !patch.remove_finalizer;
+    after
+}
+
+/// What the API server makes of a patch of an Eip: the object afterwards, at its old version.
+pub(crate) fn patched_eip(eip: &Eip, patch: &EipPatch) -> Eip {
+    let text = &patch.status;
+    let holders = |text: &String| text.split(';').map(|id| ServiceId::parse(id).expect("namespace/name")).collect();
+    let status = EipStatus {
+        occupied: text.occupied,
+        usage: text.usage,
+        pool_size: text.pool_size,
+        first_ip: text.first_ip.clone(),
+        last_ip: text.last_ip.clone(),
+        v4: text.v4,
+        ready: text.ready,
+        used: text.used.iter().map(|(address, text)| (ip(address), holders(text))).collect(),
+        has_unreadable_used: false,
+        conditions: text.conditions.iter().map(|c| c.condition.clone()).collect(),
+        condition_times: text
+            .conditions
+            .iter()
+            .map(|c| (c.condition.kind.clone(), c.since.unwrap_or(WallTime(1))))
+            .collect(),
+    };
+    Eip { status, ..eip.clone() }
+}
+
+/// The snapshot once every write of a step is done and seen, with the outcomes told to the memory.
+pub(crate) fn carried_out(snapshot: &Snapshot, step: &Step, memory: &mut Memory, now: Timestamp) -> Snapshot {
+    let mut after = snapshot.clone();
+    for planned in &step.actions {
+        let next = |version: ResourceVersion| ResourceVersion(version.0 + 1);
+        let version = match &planned.action {
+            Action::PatchService(patch) => {
+                let before = &snapshot.services[&patch.id];
+                let mut service = patched(before, patch, WallTime(1));
+                service.version = next(before.version);
+                let version = service.version;
+                if service.deleting && !service.has_openelb_finalizer && before.has_openelb_finalizer {
+                    after.services.remove(&patch.id);
+                } else {
+                    after.services.insert(patch.id.clone(), Arc::new(service));
+                }
+                version
+            }
+            Action::PatchEip(patch) => {
+                let before = &snapshot.eips[&patch.eip];
+                let eip = Eip { version: next(before.version), ..patched_eip(before, patch) };
+                after.eips.insert(patch.eip.clone(), Arc::new(eip));
+                next(before.version)
+            }
+            Action::RemoveEipFinalizer { eip, .. } => {
+                let mut without = (*snapshot.eips[eip]).clone();
+                without.has_openelb_finalizer = false;
+                without.version = next(without.version);
+                let version = without.version;
+                after.eips.insert(eip.clone(), Arc::new(without));
+                version
+            }
+            Action::PatchObject(_) | Action::Emit(_) => continue,
+        };
+        memory.on_written(planned.id, Outcome::Written { version }, now);
+    }
     after
 }

@@ -57,3 +57,27 @@ fn long_messages_are_cut_between_characters() {
     let long = condition("A", ConditionStatus::True, "R", "ä".repeat(2000));
     assert!(long.message.len() <= MAX_MESSAGE && long.message.ends_with("ä ..."), "{}", long.message.len());
 }
+
+#[test]
+fn names_are_those_of_the_api() {
+    use ironlb_api::names::{condition as api, event as api_event};
+
+    use crate::event;
+
+    for (ours, theirs) in [
+        (ADDRESS_ASSIGNED, api::ADDRESS_ASSIGNED),
+        (ANNOUNCED, api::ANNOUNCED),
+        (READY, api::READY),
+        (OVERLAPPING, api::OVERLAPPING),
+        (EXHAUSTED, api::EXHAUSTED),
+        (USED_TRUNCATED, api::USED_TRUNCATED),
+        (event::ASSIGN_IP, api_event::ASSIGN_IP),
+        (event::ASSIGN_IP_FAILED, api_event::ASSIGN_IP_FAILED),
+        (event::RELEASE_IP, api_event::RELEASE_IP),
+        (event::CONSTRUCT_REQUEST, api_event::CONSTRUCT_REQUEST),
+        (event::UPDATE_SERVICE_STATUS, api_event::UPDATE_SERVICE_STATUS),
+        (event::SET_BALANCER, api_event::SET_BALANCER),
+    ] {
+        assert_eq!(ours, theirs);
+    }
+}

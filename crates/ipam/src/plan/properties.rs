@@ -101,7 +101,7 @@ fn assigned(reason: &str) -> ironlb_model::Condition {
     }
 }
 
-fn any_snapshot() -> impl Strategy<Value = Snapshot> {
+pub(crate) fn any_snapshot() -> impl Strategy<Value = Snapshot> {
     let eips = (any_eip(0), any_eip(1), any_eip(2), prop::collection::vec(any::<bool>(), 3));
     let services: Vec<_> = (0..9).map(any_service).collect();
     (eips, services, 0_usize..10).prop_map(|((a, b, c, present), services, count)| {
@@ -126,11 +126,11 @@ fn holders(snapshot: &Snapshot, plan: &Plan) -> BTreeMap<IpAddr, BTreeSet<Servic
 
 /// What each Service holds once every verdict is carried out.
 fn held_after(snapshot: &Snapshot, plan: &Plan) -> BTreeMap<ServiceId, BTreeSet<IpAddr>> {
-    carried_out(snapshot, plan).services.values().map(|s| (s.id.clone(), s.addresses().collect())).collect()
+    after_plan(snapshot, plan).services.values().map(|s| (s.id.clone(), s.addresses().collect())).collect()
 }
 
 /// The snapshot once every verdict is carried out.
-fn carried_out(snapshot: &Snapshot, plan: &Plan) -> Snapshot {
+fn after_plan(snapshot: &Snapshot, plan: &Plan) -> Snapshot {
     let mut after = snapshot.clone();
     for entry in &plan.services {
         let (mut service, verdict) = ((*entry.service).clone(), &entry.verdict);
@@ -208,7 +208,7 @@ fn it_settles(planner: Planner, snapshot: &Snapshot) -> Result<(), String> {
     let mut now = snapshot.clone();
     // Addresses given back in one plan are given out by the next, so a chain of moves takes one round for each.
     for _ in 0..snapshot.services.len() + 2 {
-        let next = carried_out(&now, &planner(&now));
+        let next = after_plan(&now, &planner(&now));
         let settled = next.services.values().zip(now.services.values()).all(|(a, b)| a.ingress == b.ingress);
         now = next;
         if settled {
@@ -221,7 +221,7 @@ fn it_settles(planner: Planner, snapshot: &Snapshot) -> Result<(), String> {
 
 /// 5. Removing or adding a Service moves no other address.
 fn others_do_not_move(planner: Planner, snapshot: &Snapshot) -> Result<(), String> {
-    let settled = carried_out(snapshot, &planner(snapshot));
+    let settled = after_plan(snapshot, &planner(snapshot));
     for gone in snapshot.services.keys() {
         let mut fewer = settled.clone();
         fewer.services.remove(gone);
@@ -263,7 +263,7 @@ fn believes_alone(service: &Service) -> bool {
 
 /// 6. Disabling, shrinking, re-prioritising or re-binding an Eip moves nobody.
 fn eips_do_not_move_addresses(planner: Planner, snapshot: &Snapshot) -> Result<(), String> {
-    let settled = carried_out(snapshot, &planner(snapshot));
+    let settled = after_plan(snapshot, &planner(snapshot));
     let changes: [EipChange; 6] = [
         ("disabled", |e| e.disabled = true),
         ("re-prioritised", |e| e.priority = 100 - e.priority),
@@ -381,7 +381,7 @@ proptest! {
         }
         prop_assert_eq!(used_and_free_are_all(the_real_usage, &snapshot), Ok(()));
         // The usage after the plan as well: a projection has to be right at every moment.
-        let after = carried_out(&snapshot, &the_real_one(&snapshot));
+        let after = after_plan(&snapshot, &the_real_one(&snapshot));
         prop_assert_eq!(used_and_free_are_all(the_real_usage, &after), Ok(()));
     }
 }

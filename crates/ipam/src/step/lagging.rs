@@ -235,15 +235,7 @@ impl World {
         if before.version != patch.version {
             return Outcome::Conflict;
         }
-        let mut after = (*before).clone();
-        let text = &patch.status;
-        (after.status.occupied, after.status.usage, after.status.pool_size) =
-            (text.occupied, text.usage, text.pool_size);
-        (after.status.first_ip, after.status.last_ip) = (text.first_ip.clone(), text.last_ip.clone());
-        (after.status.v4, after.status.ready) = (text.v4, text.ready);
-        after.status.conditions = text.conditions.iter().map(|c| c.condition.clone()).collect();
-        let holders = |text: &String| text.split(';').map(|id| ServiceId::parse(id).expect("namespace/name")).collect();
-        after.status.used = text.used.iter().map(|(address, text)| (ip(address), holders(text))).collect();
+        let after = patched_eip(&before, patch);
         if after == *before {
             return Outcome::Written { version: before.version };
         }

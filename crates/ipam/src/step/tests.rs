@@ -204,3 +204,89 @@ fn the_same_step_twice_hands_out_nothing_and_forgets_nothing() {
     assert_eq!(memory, before);
     assert_eq!(vips(&two.plan, "n/s"), vips(&one.plan, "n/s"));
 }
+
+/// Steps until nothing is left to write; what was written, by category, or `None` if that never happens.
+fn settle(snapshot: &mut Snapshot, memory: &mut Memory) -> Option<Vec<&'static str>> {
+    let mut done = Vec::new();
+    for round in 0..60 {
+        let now = seconds(100 + round);
+        let step = step(snapshot, memory, now);
+        if step.actions.is_empty() && step.next_wake.is_none() && round > 0 {
+            return Some(done);
+        }
+        done.extend(categories(&step));
+        *snapshot = carried_out(snapshot, &step, memory, now);
+    }
+    None
+}
+
+#[test]
+fn what_openelb_left_is_taken_over_without_moving_an_address() {
+    let adopted = |id: &str, address: &str| {
+        service(id).holds(&[address]).eip("pool").with(|s| {
+            s.has_openelb_finalizer = true;
+            s.eip_label = Some("pool".into());
+            s.wanted_protocol = Some(ironlb_model::Announcement::Layer2);
+        })
+    };
+    let pool = eip("pool", "192.0.2.91-192.0.2.100")
+        .used(&[
+            ("192.0.2.95", "shop/web"),
+            ("192.0.2.93", "shop/a;shop/b"),
+            ("192.0.2.99", "shop/lost"),
+            ("192.0.2.97", "shop/gone"),
+        ])
+        .with(|e| e.has_openelb_finalizer = true);
+    let services = [
+        adopted("shop/web", "192.0.2.95"),
+        adopted("shop/a", "192.0.2.93").wish(&["192.0.2.93"]),
+        adopted("shop/b", "192.0.2.93").wish(&["192.0.2.93"]),
+        adopted("shop/lost", "192.0.2.1").with(|s| s.ingress.clear()),
+        adopted("shop/off", "192.0.2.91").with(|s| s.opt_in = OptIn::Absent),
+    ];
+    let mut snapshot = snapshot(&[pool], &services);
+    add_speaker(&mut snapshot, "n1", &[("192.0.2.95", "eth0")], &[]);
+    let mut memory = memory();
+    let done = settle(&mut snapshot, &mut memory).expect("it comes to rest");
+    let held =
+        |id: &str| snapshot.services[&ironlb_model::ServiceId::parse(id).unwrap()].addresses().collect::<Vec<_>>();
+    for (id, want) in [
+        ("shop/web", vec!["192.0.2.95"]),
+        ("shop/a", vec!["192.0.2.93"]),
+        ("shop/b", vec!["192.0.2.93"]),
+        ("shop/lost", vec!["192.0.2.99"]),
+        ("shop/off", vec![]),
+    ] {
+        assert_eq!(held(id), ips(&want), "{id}");
+    }
+    assert!(snapshot.services.values().all(|s| !s.has_openelb_finalizer));
+    let pool = &snapshot.eips[&EipName::from("pool")];
+    assert!(!pool.has_openelb_finalizer);
+    let used: Vec<String> = pool.status.used.iter().map(|(a, ids)| format!("{a} {ids:?}")).collect();
+    assert_eq!(used.len(), 3, "{used:?}");
+    assert_eq!(done.iter().filter(|category| **category == "RemoveEipFinalizer").count(), 1);
+}
+
+mod any_cluster {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn comes_to_rest_and_shows_why(snapshot in crate::plan::properties::any_snapshot()) {
+            let mut snapshot = snapshot;
+            prop_assert!(settle(&mut snapshot, &mut memory()).is_some());
+            for service in snapshot.services.values() {
+                let is_ours = snapshot.settings.selects(service) && !service.deleting;
+                let told = service.condition(crate::ADDRESS_ASSIGNED);
+                prop_assert_eq!(told.is_some(), is_ours, "{:?}", service);
+                if is_ours && service.ingress.is_empty() {
+                    prop_assert!(told.is_some_and(|c| !c.message.is_empty() && c.reason != "Assigned"));
+                }
+            }
+        }
+    }
+}
