@@ -45,8 +45,9 @@ pub(crate) struct ControllerMetrics {
 }
 
 impl ControllerMetrics {
-    /// Makes them and registers them.
+    /// Makes them and registers them, as `ironlb_controller_*`.
     pub(crate) fn register(registry: &mut Registry) -> Self {
+        let registry = registry.sub_registry_with_prefix("controller");
         let metrics = Self {
             writes: Family::default(),
             services: Family::default(),

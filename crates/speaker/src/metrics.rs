@@ -43,8 +43,9 @@ pub(crate) struct SpeakerMetrics {
 }
 
 impl SpeakerMetrics {
-    /// Makes them and registers them.
+    /// Makes them and registers them, as `ironlb_speaker_*`.
     pub(crate) fn register(registry: &mut Registry) -> Self {
+        let registry = registry.sub_registry_with_prefix("speaker");
         let metrics = Self {
             notices: Family::default(),
             renewals: Family::default(),

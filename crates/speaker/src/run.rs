@@ -48,7 +48,10 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let layer2 = Arc::new(layer2);
     // Nothing is answered before membership says until when.
     layer2.set_valid_until(Some(ironlb_model::Timestamp::ZERO));
-    metrics.add(|registry| registry.register_collector(Box::new(InterfaceCounts(Arc::clone(&layer2)))));
+    metrics.add(|registry| {
+        let registry = registry.sub_registry_with_prefix("speaker");
+        registry.register_collector(Box::new(InterfaceCounts(Arc::clone(&layer2))));
+    });
 
     let clients = Clients::connect(&cluster.source()).await?;
     let stores = Arc::new(Stores::start(&clients, &cluster.namespace, Scope::speaker(true), &mut tasks));
