@@ -69,10 +69,7 @@ pub async fn all_well(stage: &Stage, within: Duration) -> Result<()> {
     .await?;
     wait_for(within, "ready controllers with a leader", || async {
         let pods = pods(stage, "controller").await?;
-        Ok((!pods.is_empty()
-            && pods.values().all(is_ready)
-            && (std::env::var_os("NOLEADER").is_some() || leader(stage).await?.is_some()))
-        .then_some(()))
+        Ok((!pods.is_empty() && pods.values().all(is_ready) && leader(stage).await?.is_some()).then_some(()))
     })
     .await
 }

@@ -32,9 +32,9 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     ground.web(2).await?;
     ground.service("web").await?;
     let vip = ground.served("web").await?;
+    let mut capture = stage.capture(&ground.record("lan"))?;
     let node = owner::of(stage, vip).await?;
     let mac = owner::mac_of(node)?;
-    let mut capture = stage.capture(&ground.record("lan"))?;
     let probe = stage.probe(&ground.record("client"), vip)?;
 
     stage.site.api_server().stop().await?;
@@ -54,10 +54,10 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
         all_renewed(stage).await?;
     }
     release::all_well(stage, PATIENCE).await?;
-    ensure!(owner::of(stage, vip).await?.name() == node.name(), "{vip} moved when the API server came back");
-    handover::check_turns(&capture.look(Clone::clone)?, vip, &[mac])?;
     let report = tokio::task::spawn_blocking(move || probe.stop()).await??;
     println!("    {report}");
+    ensure!(owner::of(stage, vip).await?.name() == node.name(), "{vip} moved when the API server came back");
+    handover::check_turns(&capture.look(Clone::clone)?, vip, &[mac])?;
     ensure!(report.failed() == 0, "connections failed: {report}");
     ensure!(ground.addresses("web").await? == [vip.to_string()], "the Service's address changed");
     // What comes after is served as well.

@@ -22,8 +22,8 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     ground.web(2).await?;
     ground.service("web").await?;
     let vip = ground.served("web").await?;
-    let first = owner::of(stage, vip).await?;
     let mut capture = stage.capture(&ground.record("lan"))?;
+    let first = owner::of(stage, vip).await?;
 
     stage.site.partition(&[first.name()], &[CONTROL_PLANE])?;
     let moved = owner::moved_from(stage, vip, first, PATIENCE).await;

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use ironlb_api::names::event;
 use ironlb_lab::wait_for;
 
 use crate::ground::{Ground, SCENARIO as LABEL};
+use crate::manifests;
 use crate::release;
 use crate::runner::Scenario;
 use crate::stage::PATIENCE;
@@ -46,8 +48,8 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     ground.eip(5).await?;
     ground.apply(&policy(ground.name())).await?;
     // Not ours at first, so that the policy is in force before anybody writes.
-    ground.service("refused").await?;
-    ground.kubectl(&["annotate", "--overwrite", "service", "refused", "lb.kubesphere.io/v1alpha1=nobody"]).await?;
+    let theirs = manifests::service("refused", ground.name(), "").replace(": openelb,", ": somebody-else,");
+    ground.apply(&theirs).await?;
     in_force(ground).await?;
     let before = refusals(ground).await?;
     ground.kubectl(&["annotate", "--overwrite", "service", "refused", "lb.kubesphere.io/v1alpha1=openelb"]).await?;
@@ -68,6 +70,7 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     })
     .await?;
     ensure!(counted < 30.0, "{counted} writes were refused while three were waited for: that is no back-off");
+    ground.event("refused", event::UPDATE_SERVICE_STATUS).await?;
 
     let label = format!("{LABEL}={}", ground.name());
     let kinds = "validatingadmissionpolicybindings,validatingadmissionpolicies";

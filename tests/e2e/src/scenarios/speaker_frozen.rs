@@ -34,8 +34,8 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
 
 async fn once(ground: &Ground<'_>, vip: Ipv4Addr) -> Result<()> {
     let stage = ground.stage();
-    let first = owner::of(stage, vip).await?;
     let capture = stage.capture(&ground.record("lan"))?;
+    let first = owner::of(stage, vip).await?;
     let frozen = release::speaker_on(first).await?;
     first.freeze(frozen.lab_pid)?;
     let second = owner::moved_from(stage, vip, first, PATIENCE).await;

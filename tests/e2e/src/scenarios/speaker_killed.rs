@@ -23,8 +23,8 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     ground.service("web").await?;
     let vip = ground.served("web").await?;
     for _ in 0..stage.scale.process_faults {
-        let node = owner::of(stage, vip).await?;
         let mut capture = stage.capture(&ground.record("lan"))?;
+        let node = owner::of(stage, vip).await?;
         let killed = release::speaker_on(node).await?;
         node.kill(killed.lab_pid)?;
         wait_for(PATIENCE, &format!("the kubelet of {} to start the speaker again", node.name()), || async {
