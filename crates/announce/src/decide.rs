@@ -74,7 +74,7 @@ pub fn decide(snapshot: &Snapshot, view: &LocalView, memory: &Memory, now: Times
     for (vip, held) in &vips {
         let settings = settings_of(*vip, held, &index, memory);
         let mut remarks = Vec::new();
-        let ballot = servable_by(snapshot, view, settings.as_ref()).and_then(|eip| {
+        let ballot = servable_by(snapshot, view, *vip, settings.as_ref()).and_then(|eip| {
             let ground = grounds.entry(Arc::as_ptr(eip)).or_insert_with(|| Grounds::new(eip, &roster, view));
             let eligible = eligible(snapshot, &roster, ground, *vip, &held.served)?;
             let owner = view.owners.get(vip).and_then(|node| roster.place(node));
@@ -147,6 +147,7 @@ fn settings_of<'a>(vip: IpAddr, held: &Holders<'_>, index: &EipIndex<'a>, memory
 fn servable_by<'a>(
     snapshot: &Snapshot,
     view: &LocalView,
+    vip: IpAddr,
     settings: Option<&Settings<'a>>,
 ) -> Result<&'a Arc<Eip>, Reason> {
     if let Some(workload) = snapshot.openelb.first() {
@@ -155,7 +156,10 @@ fn servable_by<'a>(
     let eip = settings.ok_or(Reason::NoPool)?.eip;
     match eip.announcement {
         Announcement::Bgp => Err(Reason::ProtocolNotServed { eip: eip.name.clone(), protocol: eip.announcement }),
-        Announcement::Layer2 | Announcement::Vip if !view.layer2 => Err(Reason::Layer2Disabled),
+        Announcement::Layer2 | Announcement::Vip if view.layer2.is_empty() => Err(Reason::Layer2Disabled),
+        Announcement::Layer2 | Announcement::Vip if !view.layer2.contains(&IpFamily::of(vip)) => {
+            Err(Reason::FamilyNotServed { family: IpFamily::of(vip) })
+        }
         Announcement::Layer2 | Announcement::Vip => Ok(eip),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use ironlb_model::{InterfaceName, Interfaces, NodeName};
+use ironlb_model::{InterfaceName, Interfaces, IpFamily, NodeName};
 
 /// What the label `node.kubernetes.io/exclude-from-external-load-balancers` does (`--exclude-label`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -35,14 +35,14 @@ pub struct LocalView {
     pub may_answer: BTreeSet<IpAddr>,
     /// This process has a snapshot and open sockets.
     pub ready: bool,
-    /// Layer 2 is switched on.
-    pub layer2: bool,
+    /// The families Layer 2 is served for; empty when it is switched off.
+    pub layer2: BTreeSet<IpFamily>,
     /// `--exclude-label`.
     pub exclude_label: ExcludeLabel,
 }
 
 impl LocalView {
-    /// A speaker that knows nothing yet, with Layer 2 switched on.
+    /// A speaker that knows nothing yet and serves Layer 2 for both families.
     #[must_use]
     pub fn new(node: NodeName) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl LocalView {
             owners: BTreeMap::new(),
             may_answer: BTreeSet::new(),
             ready: false,
-            layer2: true,
+            layer2: BTreeSet::from([IpFamily::V4, IpFamily::V6]),
             exclude_label: ExcludeLabel::default(),
         }
     }

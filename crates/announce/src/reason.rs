@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use ironlb_model::{Announcement, DrainCause, EipName, InterfaceName, NodeName, Port, ServiceId};
+use ironlb_model::{Announcement, DrainCause, EipName, InterfaceName, IpFamily, NodeName, Port, ServiceId};
 
 /// Why this node does not announce a vip.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +24,11 @@ pub enum Reason {
     },
     /// Layer 2 is switched off on this speaker.
     Layer2Disabled,
+    /// Layer 2 is not served for this family of addresses by this version.
+    FamilyNotServed {
+        /// The family.
+        family: IpFamily,
+    },
     /// No endpoint of its Services can take a connection.
     NoEndpoints {
         /// The Service, the oldest of several.
@@ -104,6 +109,7 @@ impl Reason {
             Self::NoPool => "NoPool",
             Self::ProtocolNotServed { .. } => "ProtocolNotServed",
             Self::Layer2Disabled => "Layer2Disabled",
+            Self::FamilyNotServed { .. } => "FamilyNotServed",
             Self::NoEndpoints { .. } => "NoEndpoints",
             Self::SpeakerNotReady => "SpeakerNotReady",
             Self::NodeMissing => "NodeMissing",
@@ -137,6 +143,9 @@ impl fmt::Display for Reason {
                 "Eip {eip} has protocol {protocol}, which this version does not serve; set spec.protocol: layer2"
             ),
             Self::Layer2Disabled => f.write_str("Layer 2 is switched off on this speaker"),
+            Self::FamilyNotServed { family } => {
+                write!(f, "this version does not answer for {family} addresses in Layer 2; use an Eip of the other family")
+            }
             Self::NoEndpoints { service } => {
                 write!(f, "no endpoint of Service {service} can take a connection; see that its pods are ready")
             }

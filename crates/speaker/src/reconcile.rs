@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use ironlb_announce::{Action, Announcements, LocalView, Memory, REPORT_INTERVAL, step};
 use ironlb_k8s::{NodeLease, NodeLeases, Outcome, Stores, Writer, clock};
-use ironlb_layer2::{Layer2, Observation};
+use ironlb_layer2::{Layer2, Observation, serves};
 use ironlb_membership::{Config, Incarnation, Input, Membership, Notice, Output, Timing};
-use ironlb_model::{InterfaceName, Interfaces, MacAddr, NodeName, ServiceId, Settings, Timestamp, WallTime};
+use ironlb_model::{InterfaceName, Interfaces, IpFamily, MacAddr, NodeName, ServiceId, Settings, Timestamp, WallTime};
 use ironlb_telemetry::{Gate, fields};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -196,6 +196,7 @@ impl Speaker {
             owners: self.membership.owners(),
             may_answer: self.membership.may_answer(),
             ready: true,
+            layer2: [IpFamily::V4, IpFamily::V6].into_iter().filter(|family| serves(*family)).collect(),
             ..LocalView::new(self.context.node.clone())
         }
     }

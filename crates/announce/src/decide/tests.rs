@@ -108,9 +108,18 @@ fn a_speaker_that_is_not_ready_announces_nothing() {
 #[test]
 fn layer2_can_be_switched_off() {
     let mut view = view(0, 1);
-    view.layer2 = false;
+    view.layer2.clear();
     let found = decide(&site(1, 1), &view, &Memory::default(), NOW);
     assert_eq!(found.withheld.get(&vip(0)), Some(&Reason::Layer2Disabled));
+}
+
+#[test]
+fn a_family_that_is_not_served_is_withheld_and_told() {
+    let mut view = view(0, 1);
+    view.layer2 = [IpFamily::V6].into();
+    let found = decide(&site(1, 1), &view, &Memory::default(), NOW);
+    assert_eq!(found.withheld.get(&vip(0)), Some(&Reason::FamilyNotServed { family: IpFamily::V4 }));
+    assert!(found.layer2.is_empty() && found.report.withheld.len() == 1);
 }
 
 #[test]
