@@ -263,3 +263,6 @@ fn is_from_wanted_eip(service: &Service, address: IpAddr, view: &View<'_>) -> bo
     wanted.filter_map(|name| view.territory.named(name)).any(is_in)
         || view.territory.spanning(address).is_none() && was_given_as_wanted()
 }
+
+#[cfg(test)]
+mod tests;

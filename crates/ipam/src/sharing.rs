@@ -161,3 +161,6 @@ fn leads(a: &Service, b: &Service) -> bool {
     let key = |s: &Service| (!believes_alone(s), s.created);
     key(a).cmp(&key(b)).then_with(|| a.id.cmp(&b.id)) == Ordering::Less
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ironlb_model::{
-    AddressRange, Announcement, Eip, EipStatus, FamilyPolicy, IngressAddress, InterfaceChoice, InterfaceName, IpFamily,
-    Namespace, Node, NodeName, OptIn, Pool, Port, Prefix, ResourceVersion, Service, ServiceId, Sharing, Snapshot,
-    SpeakerReport, Timestamp, TrafficPolicy, Transport, WallTime, WithheldVip,
+    AddressRange, Announcement, Condition, ConditionStatus, Eip, EipStatus, FamilyPolicy, IngressAddress,
+    InterfaceChoice, InterfaceName, IpFamily, Namespace, Node, NodeName, OptIn, Pool, Port, Prefix, ResourceVersion,
+    Service, ServiceId, Sharing, Snapshot, SpeakerReport, Timestamp, TrafficPolicy, Transport, WallTime, WithheldVip,
 };
 
 use crate::action::{Action, Change, EipPatch, ServicePatch};
@@ -363,4 +363,28 @@ pub(crate) fn carried_out(snapshot: &Snapshot, step: &Step, memory: &mut Memory,
         memory.on_written(planned.id, Outcome::Written { version }, now);
     }
     after
+}
+
+/// The condition of an Eip that ironlb has written to.
+pub(crate) fn ready() -> Condition {
+    Condition {
+        kind: "Ready".to_owned(),
+        status: ConditionStatus::True,
+        reason: "Ready".to_owned(),
+        message: String::new(),
+    }
+}
+
+/// The Service as it shows that it was told so at that time.
+pub(crate) fn told(s: Service, reason: &str, at: i64) -> Service {
+    let reason = reason.to_owned();
+    s.with(|s| {
+        s.assigned_at = Some(WallTime(at));
+        s.conditions = vec![Condition {
+            kind: crate::ADDRESS_ASSIGNED.to_owned(),
+            status: ConditionStatus::True,
+            reason,
+            message: String::new(),
+        }];
+    })
 }
