@@ -248,6 +248,10 @@ impl Election {
             (Some(record), Some((before, since))) if record == before => Some((before, since)),
             // Counting from the answer, not from the question, can only make us wait longer.
             (Some(record), _) => Some((record, now)),
+            // Somebody deleted it under a holder, who leads on until it looks: its time runs as if nothing had happened.
+            (None, Some((before, since))) if before.holder.as_deref().is_some_and(|holder| holder != self.identity) => {
+                Some((before, since))
+            }
             (None, _) => None,
         };
     }

@@ -10,11 +10,13 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
+use crate::backoff::random_below;
 use crate::clock;
 use crate::election::{Claim, Election, Epoch, Failure, Next, Record, Timing};
 use crate::outcome::{Outcome, outcome_of};
+use crate::watch::with_causes;
 use crate::write::CONTROLLER_MANAGER;
 
 /// Which Lease is contended for, and by whom.
@@ -112,13 +114,14 @@ struct Contender {
     publish: watch::Sender<State>,
     was_free: bool,
     acquired: Option<jiff::Timestamp>,
+    in_trouble: bool,
 }
 
 impl Contender {
     fn new(client: Client, candidacy: Candidacy, publish: watch::Sender<State>) -> Self {
         let api = Api::namespaced(client, &candidacy.namespace);
         let election = Election::new(candidacy.identity.clone(), candidacy.timing);
-        Self { api, candidacy, election, publish, was_free: false, acquired: None }
+        Self { api, candidacy, election, publish, was_free: false, acquired: None, in_trouble: false }
     }
 
     async fn run(mut self, resign: CancellationToken) {
@@ -141,11 +144,8 @@ impl Contender {
                 Next::Read => self.read().await,
                 Next::Write(claim) => self.write(claim).await,
                 Next::Wait(at) => {
-                    let wait = crate::backoff::spread(at.since(clock::now())).max(Duration::from_millis(1));
-                    // Spread over half to one and a half: replicas that start together must not ask together for ever. A leader has
-                    // three attempts within its deadline even so.
                     tokio::select! {
-                        () = tokio::time::sleep(wait) => (),
+                        () = tokio::time::sleep(at.since(clock::now()) + self.spread()) => (),
                         () = resign.cancelled(), if !is_resigning => (),
                     }
                 }
@@ -159,15 +159,31 @@ impl Contender {
         self.publish.send_if_modified(|now| std::mem::replace(now, state) != state);
     }
 
+    /// Replicas that start together must not ask together for ever: all but the leader wait up to a fifth of a period longer, which is
+    /// client-go's factor and leaves a Lease that was given back lying for less than 3 s.
+    fn spread(&self) -> Duration {
+        if self.election.epoch(clock::now()).is_some() {
+            return Duration::ZERO;
+        }
+        let most = self.candidacy.timing.retry_period / 5;
+        Duration::from_nanos(random_below(u64::try_from(most.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
     async fn read(&mut self) {
         let limit = self.candidacy.timing.request_timeout;
         match tokio::time::timeout(limit, self.api.get_opt(&self.candidacy.lease)).await {
-            Ok(Ok(found)) => self.election.on_read(clock::now(), found.as_ref().map(record)),
+            Ok(Ok(found)) => {
+                self.works();
+                self.election.on_read(clock::now(), found.as_ref().map(record));
+            }
             Ok(Err(error)) => {
-                debug!(%error, "cannot read the leader's Lease");
+                self.trouble(&with_causes(&error));
                 self.election.on_read_failed(clock::now());
             }
-            Err(_) => self.election.on_read_failed(clock::now()),
+            Err(elapsed) => {
+                self.trouble(&elapsed.to_string());
+                self.election.on_read_failed(clock::now());
+            }
         }
     }
 
@@ -189,16 +205,38 @@ impl Contender {
         let now = clock::now();
         match outcome {
             Outcome::Written { version } | Outcome::Unchanged { version } => {
+                self.works();
                 if claim.is_taken {
                     self.was_free = was_free;
                 }
                 self.election.on_written(now, &claim, renewed.as_microsecond(), version);
             }
-            Outcome::Conflict | Outcome::Gone => self.election.on_write_failed(now, Failure::Conflict),
+            Outcome::Conflict => self.election.on_write_failed(now, Failure::Conflict),
+            // Nothing there to replace is a conflict. No namespace to create it in is not, and is not tried again at once.
+            Outcome::Gone if claim.expected.is_some() => self.election.on_write_failed(now, Failure::Conflict),
             failed => {
-                debug!(outcome = ?failed, "cannot write the leader's Lease");
+                self.trouble(&format!("{failed:?}"));
                 self.election.on_write_failed(now, Failure::Unknown);
             }
+        }
+    }
+
+    /// Logs only the change.
+    fn works(&mut self) {
+        if std::mem::take(&mut self.in_trouble) {
+            info!(lease = self.candidacy.lease, "the leader's Lease can be read and written again");
+        }
+    }
+
+    /// Logs only the change.
+    fn trouble(&mut self, error: &str) {
+        if std::mem::replace(&mut self.in_trouble, true) {
+            debug!(lease = self.candidacy.lease, error, "the leader's Lease still cannot be read or written");
+        } else {
+            warn!(
+                lease = self.candidacy.lease,
+                error, "the leader's Lease cannot be read or written; it is tried again"
+            );
         }
     }
 

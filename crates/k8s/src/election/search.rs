@@ -2,7 +2,7 @@
 //!
 //! The world is a Lease with a version, two candidates, requests under way and a clock of whole ticks. What may happen next, in any
 //! order and as late as it likes: a candidate does its next step; a request reaches the server; its answer reaches the candidate; the
-//! candidate gives up on it once its time-out has passed, and a write that had not reached the server is carried out later or never (a
+//! candidate gives up on it, and a write that had not reached the server is carried out later or never (a
 //! proxy may hold it back); a candidate is told to stop; a tick passes. That nothing *has* to happen covers a candidate that is frozen, a
 //! lost answer and a server that is down.
 //!
@@ -13,10 +13,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::*;
 
-/// Lengths in ticks: the smallest that pass [`Timing::check`].
+/// Lengths in ticks, as short as the rule allows: renew deadline and request time-out together stay below the lease duration.
 const TIMING: Timing = Timing {
-    lease_duration: Duration::from_millis(5),
-    renew_deadline: Duration::from_millis(3),
+    lease_duration: Duration::from_millis(4),
+    renew_deadline: Duration::from_millis(2),
     retry_period: Duration::from_millis(1),
     request_timeout: Duration::from_millis(1),
 };
@@ -69,7 +69,7 @@ fn right(name: &str) -> Election {
 
 /// Leads longer than others wait.
 fn leads_too_long(name: &str) -> Election {
-    Election { renew_deadline: Duration::from_millis(6), ..right(name) }
+    Election { renew_deadline: Duration::from_millis(5), ..right(name) }
 }
 
 impl World {
@@ -160,7 +160,7 @@ impl World {
     /// The candidate waits no longer; a write that is still on its way stays there.
     fn give_up(&mut self, who: usize) -> bool {
         let candidate = &mut self.candidates[who];
-        if candidate.phase == Phase::Idle || candidate.machine.begun + TIMING.request_timeout > NOW {
+        if candidate.phase == Phase::Idle {
             return false;
         }
         match std::mem::replace(&mut candidate.phase, Phase::Idle) {
@@ -180,11 +180,14 @@ impl World {
         late.is_some_and(|claim| self.write(&claim) != Answer::Conflict)
     }
 
+    /// The first candidate is told to stop; that the second might as well would only show the same once more.
     fn stop(&mut self, who: usize) -> bool {
-        let candidate = &mut self.candidates[who];
-        let is_news = !candidate.machine.stopping;
-        candidate.machine.stop();
-        is_news
+        let machine = &mut self.candidates[who].machine;
+        if who != 0 || machine.stopping {
+            return false;
+        }
+        machine.stop();
+        true
     }
 
     /// Visits every time in the world.
@@ -217,7 +220,7 @@ impl World {
         }
         fn claim(claim: &mut Claim, visit: &mut dyn FnMut(&mut u64)) {
             claim.expected.iter_mut().for_each(|version| visit(&mut version.0));
-            claim.transitions = 0;
+            (claim.transitions, claim.is_taken) = (0, false);
         }
         found(&mut self.lease, visit);
         for candidate in &mut self.candidates {
@@ -252,56 +255,57 @@ impl World {
         });
         let order: Vec<u64> = versions.into_iter().collect();
         self.each_version(&mut |version| *version = 1 + u64::try_from(order.partition_point(|v| v < version)).unwrap());
-        for candidate in &mut self.candidates {
-            let machine = &mut candidate.machine;
+        for Candidate { machine, phase, .. } in &mut self.candidates {
             // What is over is over, however long ago.
             machine.epoch.take_if(|(_, until)| *until <= NOW);
-            machine.next_at = machine.next_at.max(NOW);
-            machine.begun = machine.begun.max(NOW - machine.renew_deadline);
-            machine.seen.iter_mut().for_each(|(_, since)| *since = (*since).max(NOW - TIMING.lease_duration));
+            // Pauses only keep a candidate from doing what it may do at any time here.
+            machine.next_at = NOW;
+            // When a request was begun matters only where an epoch will count from it.
+            let counts = matches!(
+                phase,
+                Phase::Sent(Request::Write(_)) | Phase::Answered(Request::Write(_), Answer::Written(_))
+            );
+            machine.begun = if counts { machine.begun.max(NOW - machine.renew_deadline) } else { NOW };
+            if !machine.is_known {
+                machine.version = None;
+            }
+            // Since when a Lease is the way it is matters only where somebody else holds it.
+            let me = machine.identity.as_str();
+            if let Some((record, since)) = &mut machine.seen {
+                let theirs = record.holder.as_deref().is_some_and(|holder| holder != me);
+                *since = if theirs { (*since).max(NOW - TIMING.lease_duration) } else { NOW };
+            }
         }
         self
     }
 }
 
-/// Visits all worlds; returns how many there are, or a shortest way to one in which two lead.
-fn search(make: Make) -> Result<usize, Vec<World>> {
+/// Visits all worlds; returns how many there are, or the nearest in which two lead.
+fn search(make: Make) -> Result<usize, Box<World>> {
+    // 64 bits stand for a world: of a million, two are taken for one with a chance of one in thirty million.
+    let digest = |world: &World| {
+        let mut hasher = DefaultHasher::new();
+        world.hash(&mut hasher);
+        hasher.finish()
+    };
     let mut seen = BTreeSet::new();
-    // Each with the place of the one it came from.
-    let mut worlds = vec![(World::new(make).normal(), None)];
-    let mut place = 0;
-    while let Some((world, _)) = worlds.get(place).cloned() {
+    let mut waiting = VecDeque::from([World::new(make).normal()]);
+    while let Some(world) = waiting.pop_front() {
         if world.has_two_leaders() {
-            let mut way: Vec<World> = std::iter::successors(Some(place), |place| worlds[*place].1)
-                .map(|place| worlds[place].0.clone())
-                .collect();
-            way.reverse();
-            return Err(way);
+            return Err(Box::new(world));
         }
         for next in world.nexts().into_iter().map(World::normal) {
             if seen.insert(digest(&next)) {
-                worlds.push((next, Some(place)));
+                waiting.push_back(next);
             }
         }
-        place += 1;
     }
-    Ok(worlds.len())
-}
-
-/// 128 bits of a world, so that of some millions no two are taken for one.
-fn digest(world: &World) -> u128 {
-    let half = |salt: u8| {
-        let mut hasher = DefaultHasher::new();
-        (salt, world).hash(&mut hasher);
-        u128::from(hasher.finish())
-    };
-    half(1) << 64 | half(2)
+    Ok(seen.len())
 }
 
 #[test]
 fn of_all_interleavings_none_has_two_leaders() {
-    let worlds = search(right).unwrap_or_else(|way| panic!("two lead at the end of {way:#?}"));
-    eprintln!("{worlds} worlds");
+    let worlds = search(right).unwrap_or_else(|world| panic!("two lead: {world:#?}"));
     assert!(worlds > 10_000, "the search went astray: {worlds} worlds");
 }
 

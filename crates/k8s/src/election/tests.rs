@@ -120,6 +120,33 @@ fn a_lease_that_was_given_back_is_taken_at_once() {
 }
 
 #[test]
+fn a_lease_deleted_under_its_holder_is_not_taken_before_the_holders_time_is_over() {
+    let mut election = candidate();
+    election.next(at(0));
+    election.on_read(at(0), Some((held_by(Some("other"), 1, 3), ResourceVersion(9))));
+    assert!(matches!(election.next(at(0)), Next::Wait(_)));
+    assert_eq!(election.next(at(14)), Next::Read);
+    election.on_read(at(14), None);
+    assert_eq!(election.next(at(14)), Next::Wait(at(15)));
+    assert_eq!(election.next(at(15)), Next::Read);
+    election.on_read(at(15), None);
+    let claim = wanted(election.next(at(15)));
+    assert_eq!((claim.expected, claim.transitions), (None, 4));
+}
+
+#[test]
+fn a_write_under_way_when_stopping_makes_no_leader() {
+    let mut election = candidate();
+    election.next(at(0));
+    election.on_read(at(0), None);
+    let claim = wanted(election.next(at(0)));
+    election.stop();
+    election.on_written(at(1), &claim, 1, ResourceVersion(1));
+    assert_eq!(election.epoch(at(1)), None);
+    assert_eq!(wanted(election.next(at(1))).holder, None, "what it got after all, it gives back");
+}
+
+#[test]
 fn a_leader_that_is_refused_looks_at_once_and_steps_down_before_another() {
     let mut election = leader(at(0));
     assert!(matches!(election.next(at(2)), Next::Write(_)));

@@ -2,6 +2,7 @@
 //! its own; another serves the rest, one at a time.
 
 mod crds;
+mod leadership;
 mod server;
 mod watches;
 mod writes;

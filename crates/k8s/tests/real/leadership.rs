@@ -1,0 +1,137 @@
+//! Leadership by a real Lease.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use ironlb_k8s::{Candidacy, Clients, Leadership, Term, Timing, clock};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::{alone, clients};
+
+/// Short, so that the tests are; by the same rule as the real one.
+const TIMING: Timing = Timing {
+    lease_duration: Duration::from_secs(4),
+    renew_deadline: Duration::from_millis(2500),
+    retry_period: Duration::from_millis(500),
+    request_timeout: Duration::from_secs(1),
+};
+
+/// Longer than anything that is waited for here takes.
+const NEVER: Duration = Duration::from_secs(30);
+
+struct Replica {
+    leadership: Leadership,
+    resign: CancellationToken,
+    tasks: JoinSet<&'static str>,
+}
+
+fn replica(clients: &Clients, lease: &str, identity: &str) -> Replica {
+    let mut tasks = JoinSet::new();
+    let resign = CancellationToken::new();
+    let candidacy = Candidacy {
+        namespace: "default".to_owned(),
+        lease: lease.to_owned(),
+        identity: identity.to_owned(),
+        timing: TIMING,
+    };
+    let leadership = Leadership::contend(clients.lease.clone(), candidacy, resign.clone(), &mut tasks);
+    Replica { leadership, resign, tasks }
+}
+
+impl Replica {
+    async fn term(&mut self) -> Result<Term> {
+        timeout(NEVER, self.leadership.gained()).await?.context("the candidacy has ended")
+    }
+}
+
+#[tokio::test]
+async fn the_lease_passes_on_at_once_when_given_back_and_by_expiry_when_not() -> Result<()> {
+    let clients = clients().await?;
+    let leases: Api<Lease> = Api::namespaced(clients.ordinary.clone(), "default");
+    let mut first = replica(&clients, "lead", "first");
+    let mut term = first.term().await?;
+    assert!(term.was_free, "there was no Lease before");
+    let mut second = replica(&clients, "lead", "second");
+    // Twice its time, and still the same term.
+    assert!(timeout(TIMING.renew_deadline * 2, term.ended()).await.is_err());
+    assert!(term.is_valid(clock::now()));
+    assert!(timeout(Duration::ZERO, second.leadership.gained()).await.is_err());
+
+    first.resign.cancel();
+    assert_eq!(first.tasks.join_next().await.context("a task")??, "leadership");
+    assert!(!term.is_valid(clock::now()));
+    let begun = Instant::now();
+    let after = second.term().await?;
+    // A period, its spread and two requests, and what a busy machine adds; below the 4 s of an expiry.
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(after.was_free, "nothing of the first is under way");
+
+    // Killed: nothing is given back.
+    let mut third = replica(&clients, "lead", "third");
+    second.tasks.abort_all();
+    let term = third.term().await?;
+    assert!(!term.was_free, "something of the second may be under way");
+    let spec = leases.get("lead").await?.spec.context("a spec")?;
+    assert_eq!((spec.holder_identity.as_deref(), spec.lease_transitions), (Some("third"), Some(2)));
+    assert!(spec.acquire_time.is_some() && spec.renew_time.is_some());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_leader_whose_lease_somebody_takes_steps_down() -> Result<()> {
+    let clients = clients().await?;
+    let leases: Api<Lease> = Api::namespaced(clients.ordinary.clone(), "default");
+    let mut leader = replica(&clients, "taken", "leader");
+    let mut term = leader.term().await?;
+    let theirs = json!({"spec": {"holderIdentity": "somebody", "leaseDurationSeconds": 5}});
+    leases.patch("taken", &PatchParams::default(), &Patch::Merge(theirs)).await?;
+    let begun = Instant::now();
+    timeout(NEVER, term.ended()).await?;
+    // It sees so at its next renewal, long before its time is over.
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    leases.delete("taken", &DeleteParams::default()).await?;
+    let again = leader.term().await?;
+    assert!(again.is_valid(clock::now()) && !term.is_valid(clock::now()), "one term is not another");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_leader_without_api_server_is_deposed_by_the_clock() -> Result<()> {
+    let server = alone().await?;
+    let clients = server.clients().await?;
+    let mut leader = replica(&clients, "cut-off", "leader");
+    let mut term = leader.term().await?;
+    // It answers nothing, and holds every connection open.
+    server.signal("STOP")?;
+    let begun = Instant::now();
+    timeout(NEVER, term.ended()).await?;
+    assert!(begun.elapsed() < TIMING.renew_deadline + Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(!term.is_valid(clock::now()));
+    server.signal("CONT")?;
+    leader.term().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_lease_that_cannot_be_created_is_not_asked_for_without_pause() -> Result<()> {
+    let clients = clients().await?;
+    let mut tasks = JoinSet::new();
+    let resign = CancellationToken::new();
+    let candidacy = Candidacy {
+        namespace: "no-such-namespace".to_owned(),
+        lease: "lead".to_owned(),
+        identity: "me".to_owned(),
+        timing: TIMING,
+    };
+    let mut leadership = Leadership::contend(clients.lease.clone(), candidacy, resign.clone(), &mut tasks);
+    assert!(timeout(TIMING.retry_period * 3, leadership.gained()).await.is_err());
+    resign.cancel();
+    assert_eq!(timeout(NEVER, tasks.join_next()).await?.context("a task")??, "leadership");
+    Ok(())
+}
