@@ -45,8 +45,9 @@ impl Failover<'_> {
 /// # Errors
 /// The client is not served before, or not again after; or an instrument fails.
 pub async fn cut_power_of_owner<'a>(stage: &'a Stage, vip: Ipv4Addr, name: &str) -> Result<Failover<'a>> {
-    let from = owner::of(stage, vip).await?;
+    // Before the first question, so that the old owner's answers are in it.
     let mut capture = stage.capture(name)?;
+    let from = owner::of(stage, vip).await?;
     let probe = stage.probe(name, vip)?;
     wait_for(PATIENCE, "a second of answers before the cut", || async {
         Ok((probe.so_far().ok() >= STEADY).then_some(()))

@@ -63,11 +63,11 @@ fn show() -> Result<ExitCode> {
     runtime.block_on(async {
         let mut console = Console::stdout();
         let stage = site(&mut console, &capsule).await?;
-        let shown = on_site(&mut console, &stage).await;
-        if shown.is_err() {
+        if let Err(error) = on_site(&mut console, &stage).await {
             evidence::print(&stage, Some("default")).await;
+            console.fault(&format!("{error:#}"));
+            return Ok(ExitCode::FAILURE);
         }
-        shown?;
         if keep {
             kept(&mut console, &capsule)?;
         } else {

@@ -73,7 +73,11 @@ impl Site {
     /// Prints what helps to understand a failure to standard error: programs that ended, the cluster's pods and Events, the
     /// ends of the logs of pods that are not well. All logs are copied to the folder `IRONLB_LAB_LOGS` where that is set.
     pub async fn dump_logs(&self) {
-        for daemon in self.daemons() {
+        // What a power cut killed has nothing to tell.
+        let dark = |name: &str| {
+            self.nodes().iter().any(|node| !node.has_power() && name.starts_with(&format!("{}/", node.name())))
+        };
+        for daemon in self.daemons().filter(|daemon| !dark(daemon.name())) {
             if let Some(status) = daemon.ended() {
                 eprintln!("--- {} ended ({status}); its last lines:\n{}", daemon.name(), tail(daemon.log()));
             }
