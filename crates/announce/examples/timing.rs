@@ -9,10 +9,9 @@
 #[path = "../tests/site/mod.rs"]
 mod site;
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use ironlb_announce::{LocalView, Memory, step};
+use ironlb_announce::{LocalView, Memory, Reason, step};
 use ironlb_model::{Snapshot, Timestamp, TrafficPolicy};
 
 fn main() {
@@ -28,15 +27,12 @@ fn main() {
             view.interfaces = site::interfaces(1);
             view.ready = true;
             let unowned = median(&site, &view);
-            view.owners = (0..nodes)
-                .flat_map(|n| {
-                    let node = site::node_name(n);
-                    let own = LocalView { node: node.clone(), interfaces: site::interfaces(n), ..view.clone() };
-                    let step = step(&site, &own, &mut Memory::default(), Timestamp::ZERO);
-                    step.wanted.into_iter().map(move |vip| (vip, node.clone()))
-                })
-                .take(services.try_into().unwrap_or(usize::MAX))
-                .collect::<BTreeMap<_, _>>();
+            let elected = step(&site, &view, &mut Memory::default(), Timestamp::ZERO).announcements;
+            let elsewhere = elected.withheld.into_iter().filter_map(|(vip, reason)| match reason {
+                Reason::ElectedElsewhere { node } => Some((vip, node)),
+                _ => None,
+            });
+            view.owners = elsewhere.chain(elected.layer2.into_keys().map(|vip| (vip, view.node.clone()))).collect();
             let owned = median(&site, &view);
             println!("{services:>9} {nodes:>6} {policy:>7?} {unowned:>12.1?} {owned:>12.1?}");
         }

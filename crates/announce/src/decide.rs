@@ -64,15 +64,37 @@ struct Case<'a> {
 /// Decides for one speaker. A function of its arguments; `now` matters only for how long nodes have been NotReady.
 #[must_use]
 pub fn decide(snapshot: &Snapshot, view: &LocalView, memory: &Memory, now: Timestamp) -> Announcements {
-    let vips = holders(snapshot);
+    decide_on(&Vips::new(snapshot), snapshot, view, memory, now)
+}
+
+/// The vips of a snapshot: who holds each, and the Eips.
+#[derive(Debug)]
+pub(crate) struct Vips<'a> {
+    pub(crate) held: BTreeMap<IpAddr, Holders<'a>>,
+    pub(crate) eips: EipIndex<'a>,
+}
+
+impl<'a> Vips<'a> {
+    pub(crate) fn new(snapshot: &'a Snapshot) -> Self {
+        Self { held: holders(snapshot), eips: EipIndex::new(snapshot) }
+    }
+}
+
+/// [`decide`], with the vips already gathered.
+pub(crate) fn decide_on(
+    vips: &Vips<'_>,
+    snapshot: &Snapshot,
+    view: &LocalView,
+    memory: &Memory,
+    now: Timestamp,
+) -> Announcements {
     let roster = Roster::new(snapshot, view, memory, now);
-    let index = EipIndex::new(snapshot);
     // By the Eip's place in memory: what is remembered may bear the name of one that is there now. Never walked.
     let mut grounds: BTreeMap<*const Eip, Grounds<'_>> = BTreeMap::new();
     let mut ballots: Vec<Ballot> = Vec::new();
-    let mut cases: Vec<Case<'_>> = Vec::with_capacity(vips.len());
-    for (vip, held) in &vips {
-        let settings = settings_of(*vip, held, &index, memory);
+    let mut cases: Vec<Case<'_>> = Vec::with_capacity(vips.held.len());
+    for (vip, held) in &vips.held {
+        let settings = settings_of(*vip, held, &vips.eips, memory);
         let mut remarks = Vec::new();
         let ballot = servable_by(snapshot, view, *vip, settings.as_ref()).and_then(|eip| {
             let ground = grounds.entry(Arc::as_ptr(eip)).or_insert_with(|| Grounds::new(eip, &roster, view));

@@ -1,14 +1,14 @@
 //! One round of a speaker: remember, decide, and say what is to be done.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ironlb_model::{NodeName, Snapshot, Timestamp};
 
+use crate::decide::{Vips, decide_on};
 use crate::diff::{diff, report_due};
-use crate::eip_of::EipIndex;
-use crate::holders::holders;
-use crate::{Action, Announcements, LocalView, Memory, decide};
+use crate::holders::Holders;
+use crate::{Action, Announcements, LocalView, Memory};
 
 /// What one round comes to.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,8 +26,9 @@ pub struct Step {
 /// One round of a speaker.
 #[must_use]
 pub fn step(snapshot: &Snapshot, view: &LocalView, memory: &mut Memory, now: Timestamp) -> Step {
-    remember(snapshot, memory, now);
-    let announcements = decide(snapshot, view, memory, now);
+    let vips = Vips::new(snapshot);
+    remember(&vips, snapshot, memory, now);
+    let announcements = decide_on(&vips, snapshot, view, memory, now);
     let actions = diff(&memory.applied, &announcements, view, now);
     let report_at = report_due(&memory.applied, &announcements).filter(|at| *at > now);
     Step {
@@ -39,16 +40,13 @@ pub fn step(snapshot: &Snapshot, view: &LocalView, memory: &mut Memory, now: Tim
 }
 
 /// Takes note of which Eip each vip has, and since when nodes are NotReady; forgets vips and nodes that are gone.
-fn remember(snapshot: &Snapshot, memory: &mut Memory, now: Timestamp) {
-    let index = EipIndex::new(snapshot);
-    let mut last_eip = BTreeMap::new();
-    for (vip, held) in holders(snapshot) {
-        let known = held.first().and_then(|holder| index.eip_of(vip, &holder.id)).cloned();
-        if let Some(eip) = known.or_else(|| memory.last_eip.remove(&vip)) {
-            last_eip.insert(vip, eip);
-        }
-    }
-    memory.last_eip = last_eip;
+fn remember(vips: &Vips<'_>, snapshot: &Snapshot, memory: &mut Memory, now: Timestamp) {
+    let before = std::mem::take(&mut memory.last_eip);
+    let eip = |vip: &IpAddr, held: &Holders<'_>| {
+        let known = held.first().and_then(|holder| vips.eips.eip_of(*vip, &holder.id));
+        known.or_else(|| before.get(vip)).cloned()
+    };
+    memory.last_eip = vips.held.iter().filter_map(|(vip, held)| Some((*vip, eip(vip, held)?))).collect();
 
     let since = |name: &NodeName| memory.not_ready_since.get(name).copied().unwrap_or(now);
     let not_ready = snapshot.nodes.values().filter(|node| !node.ready);
