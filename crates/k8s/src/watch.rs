@@ -128,8 +128,14 @@ pub(crate) async fn run<K: Kind>(
     store: Arc<Store<K>>,
     mut relists: mpsc::Receiver<Relist>,
 ) {
-    let mut watch =
-        Watch { api, selection, store, backoff: Backoff::new(FIRST_DELAY, LONGEST_DELAY), in_trouble: false };
+    let mut watch = Watch {
+        api,
+        selection,
+        store,
+        backoff: Backoff::new(FIRST_DELAY, LONGEST_DELAY),
+        opened: None,
+        in_trouble: false,
+    };
     let mut waiting: Vec<Relist> = Vec::new();
     loop {
         // Whoever asks for a fresh list wants one that begins after the question.
@@ -148,8 +154,6 @@ pub(crate) async fn run<K: Kind>(
                     waiting.push(request);
                     continue;
                 }
-                // A version that is too old is nobody's fault; the list that follows is the cure.
-                Ended::Failed(WatchError::Expired) => continue,
                 Ended::Failed(error) => error,
             },
             Err(error) => {
@@ -157,7 +161,14 @@ pub(crate) async fn run<K: Kind>(
                 error
             }
         };
-        tokio::time::sleep(watch.trouble(&error)).await;
+        // Who asks for a fresh list sets its own pace.
+        tokio::select! {
+            () = tokio::time::sleep(watch.trouble(&error)) => {}
+            request = relists.recv() => match asked(request) {
+                Ended::Asked(request) => waiting.push(request),
+                Ended::Failed(_) => return,
+            }
+        }
     }
 }
 
@@ -172,6 +183,8 @@ struct Watch<K: Kind> {
     selection: Selection,
     store: Arc<Store<K>>,
     backoff: Backoff,
+    /// When the watch that is followed now was opened.
+    opened: Option<Instant>,
     in_trouble: bool,
 }
 
@@ -209,27 +222,33 @@ impl<K: Kind> Watch<K> {
     /// Follows the changes from `version` on, over as many watches as it takes, until only a fresh list helps.
     async fn follow(&mut self, mut version: ResourceVersion, relists: &mut mpsc::Receiver<Relist>) -> Ended {
         loop {
-            let opened = Instant::now();
+            self.opened = None;
             let error = tokio::select! {
                 request = relists.recv() => return asked(request),
                 error = self.follow_one(&mut version) => error,
             };
-            self.store.set_connected(false);
-            match error {
+            if self.opened.is_some_and(|opened| opened.elapsed() >= SOUND) {
+                self.backoff.worked();
+                if error.is_none() {
+                    // The server ended it, as agreed.
+                    continue;
+                }
+            }
+            let delay = match error {
+                // Going on from here would skip a change.
                 Some(error @ (WatchError::Expired | WatchError::Unreadable(_) | WatchError::NoSuchKind)) => {
                     return Ended::Failed(error);
                 }
                 Some(error) => {
                     self.store.counters().watch_failures.add_one();
-                    let delay = self.trouble(&error);
-                    tokio::select! {
-                        request = relists.recv() => return asked(request),
-                        () = tokio::time::sleep(delay) => {}
-                    }
+                    self.trouble(&error)
                 }
-                // The server ended it, as agreed; one that ends at once every time must not be asked at once every time.
-                None if opened.elapsed() < SOUND => tokio::time::sleep(self.backoff.failed()).await,
-                None => self.backoff.worked(),
+                // One that ends at once every time must not be asked at once every time.
+                None => self.backoff.failed(),
+            };
+            tokio::select! {
+                request = relists.recv() => return asked(request),
+                () = tokio::time::sleep(delay) => {}
             }
         }
     }
@@ -285,6 +304,7 @@ impl<K: Kind> Watch<K> {
 
     /// Notes that it works; logs only the change.
     fn works(&mut self) {
+        self.opened = Some(Instant::now());
         self.store.counters().watches.add_one();
         self.store.set_connected(true);
         if std::mem::take(&mut self.in_trouble) {
@@ -295,6 +315,12 @@ impl<K: Kind> Watch<K> {
     /// Notes that it does not work and says how long to wait; logs only the change.
     fn trouble(&mut self, error: &WatchError) -> Duration {
         let delay = self.backoff.failed();
+        if matches!(error, WatchError::Expired) {
+            // Nobody's fault, and the list that follows is the cure: it takes no longer than the first delay.
+            tracing::debug!(kind = K::NAME, "the version to go on from is gone; listing afresh");
+            self.store.set_connected(false);
+            return delay;
+        }
         self.store.set_trouble(error.to_string());
         if std::mem::replace(&mut self.in_trouble, true) {
             tracing::debug!(kind = K::NAME, %error, ?delay, "the watch still fails");

@@ -121,3 +121,135 @@ fn the_endpoints_of_a_service_follow_its_slices() {
     store.reset(vec![], ResourceVersion(6));
     assert_eq!(shown(), [""; 0]);
 }
+
+mod properties {
+    use std::collections::BTreeMap;
+
+    use ironlb_model::{Endpoints, ServiceId};
+    use ironlb_translate::Slice;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::kind::{EndpointsByService, SliceKey};
+
+    /// What a watch may do to the store: an object is there with these nodes for that Service, or is not a Service's, or goes; or
+    /// a list takes the place of everything.
+    #[derive(Debug, Clone)]
+    enum Operation {
+        Apply(u8, Option<(u8, Vec<u8>)>),
+        Delete(u8),
+        Reset(Vec<(u8, (u8, Vec<u8>))>),
+    }
+
+    fn operation() -> impl Strategy<Value = Operation> {
+        let contents = || (0..3_u8, prop::collection::vec(0..4_u8, 0..3));
+        prop_oneof![
+            4 => (0..4_u8, prop::option::of(contents())).prop_map(|(slice, to)| Operation::Apply(slice, to)),
+            2 => (0..4_u8).prop_map(Operation::Delete),
+            1 => prop::collection::btree_map(0..4_u8, contents(), 0..4)
+                .prop_map(|slices| Operation::Reset(slices.into_iter().collect())),
+        ]
+    }
+
+    fn slice_reading<K>(slice: u8, to: Option<&(u8, Vec<u8>)>) -> Reading<K>
+    where
+        K: Kind<Object = k8s_openapi::api::discovery::v1::EndpointSlice>,
+    {
+        let (labels, nodes) = match to {
+            Some((service, nodes)) => (json!({"kubernetes.io/service-name": format!("s{service}")}), nodes.as_slice()),
+            None => (json!({}), &[][..]),
+        };
+        let endpoints: Vec<Value> =
+            nodes.iter().map(|n| json!({"addresses": ["10.0.0.1"], "nodeName": format!("n{n}")})).collect();
+        reading(json!({"metadata": {"namespace": "d", "name": format!("slice{slice}"), "labels": labels},
+                       "addressType": "IPv4", "endpoints": endpoints}))
+    }
+
+    /// After any operations, the endpoints of each Service are those of its slices, no more and no fewer.
+    fn follows<K>(operations: &[Operation]) -> bool
+    where
+        K: Kind<
+                Object = k8s_openapi::api::discovery::v1::EndpointSlice,
+                Key = SliceKey,
+                Value = Slice,
+                View = EndpointsByService,
+            >,
+    {
+        let store: Store<K> = Store::new(Signal::new());
+        let mut reference: BTreeMap<u8, Option<(u8, Vec<u8>)>> = BTreeMap::new();
+        operations.iter().all(|operation| {
+            match operation {
+                Operation::Apply(slice, to) => {
+                    store.apply(slice_reading(*slice, to.as_ref()), ResourceVersion(1));
+                    reference.insert(*slice, to.clone());
+                }
+                Operation::Delete(slice) => {
+                    store.delete(("d".into(), format!("slice{slice}")), ResourceVersion(1));
+                    reference.remove(slice);
+                }
+                Operation::Reset(slices) => {
+                    let readings = slices.iter().map(|(slice, to)| slice_reading(*slice, Some(to))).collect();
+                    store.reset(readings, ResourceVersion(1));
+                    reference = slices.iter().map(|(slice, to)| (*slice, Some(to.clone()))).collect();
+                }
+            }
+            let mut nodes: BTreeMap<ServiceId, Vec<u8>> = BTreeMap::new();
+            for (service, of_slice) in reference.values().flatten() {
+                nodes.entry(ServiceId::new("d", &format!("s{service}"))).or_default().extend(of_slice);
+            }
+            let shown: BTreeMap<ServiceId, Vec<u8>> =
+                store.view().merged.iter().map(|(id, endpoints)| (id.clone(), numbers(endpoints))).collect();
+            nodes.values_mut().for_each(|numbers| numbers.sort_unstable());
+            shown == nodes
+        })
+    }
+
+    fn numbers(endpoints: &Endpoints) -> Vec<u8> {
+        let names = endpoints.endpoints.iter().filter_map(|endpoint| endpoint.node.as_ref());
+        names.filter_map(|name| name.as_str().strip_prefix('n')?.parse().ok()).collect()
+    }
+
+    /// Forgets where a slice was before.
+    #[derive(Debug)]
+    struct Forgetful;
+
+    impl Kind for Forgetful {
+        type Object = <EndpointSlices as Kind>::Object;
+        type Key = SliceKey;
+        type Value = Slice;
+        type View = EndpointsByService;
+        const NAME: &'static str = "forgetful";
+
+        fn key(metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> SliceKey {
+            EndpointSlices::key(metadata)
+        }
+
+        fn read(object: Self::Object) -> Reading<Self> {
+            let Reading { key, value, issues } = EndpointSlices::read(object);
+            Reading { key, value, issues }
+        }
+
+        fn index(
+            view: &mut EndpointsByService,
+            objects: &BTreeMap<SliceKey, Arc<Slice>>,
+            key: &SliceKey,
+            _before: Option<&Slice>,
+            after: Option<&Slice>,
+        ) {
+            EndpointSlices::index(view, objects, key, None, after);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_endpoints_of_every_service_are_those_of_its_slices(operations in prop::collection::vec(operation(), 0..12)) {
+            prop_assert!(follows::<EndpointSlices>(&operations));
+        }
+    }
+
+    #[test]
+    fn the_property_sees_an_index_that_forgets() {
+        let moved = [Operation::Apply(0, Some((0, vec![1]))), Operation::Apply(0, Some((1, vec![1])))];
+        assert!(follows::<EndpointSlices>(&moved) && !follows::<Forgetful>(&moved));
+    }
+}
