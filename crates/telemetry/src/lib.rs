@@ -7,7 +7,7 @@
 //!   `metrics.add(MyMetrics::register)`; nothing is global, so tests do not meet in a counter;
 //! - [`Readiness`] is a set of named [`Gate`]s which all must be open;
 //! - [`AdminServer`] serves `/healthz`, `/readyz` and `/metrics` over HTTP on a unix socket or a TCP port;
-//! - [`probe`] asks that socket, for `ironlb probe live` and `ironlb probe ready`.
+//! - [`probe()`] asks that socket, for `ironlb probe live` and `ironlb probe ready`.
 //!
 //! The unix socket is there because two speakers share a node's ports while one is upgraded to the other: an HTTP probe of
 //! the kubelet would ask whichever holds the port. A socket in the pod's own file system is asked by an exec probe and can
