@@ -80,6 +80,8 @@ struct Speaker {
     report_not_before: Timestamp,
     /// A vip could not be answered or silenced: another round is due then.
     retry_at: Option<Timestamp>,
+    /// There has been a snapshot.
+    has_decided: bool,
     has_left: bool,
 }
 
@@ -102,6 +104,7 @@ pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
         reported: None,
         report_not_before: Timestamp::ZERO,
         retry_at: None,
+        has_decided: false,
         has_left: false,
     };
     speaker.serve(shutdown).await;
@@ -128,7 +131,8 @@ impl Speaker {
                 () = self.context.stores.signal.raised() => due = sooner(due, clock::now() + MERGE),
                 // Leases are not merged: each is a sign of life, and handing them on costs microseconds.
                 () = self.context.stores.lease_signal.raised() => {
-                    if self.hear_leases().await {
+                    // Of the first lists that of the Leases may be the last, and then no other signal says that there is a snapshot.
+                    if self.hear_leases().await || !self.has_decided {
                         due = Some(clock::now());
                     }
                     due = earliest(due, self.membership.poll_timeout());
@@ -163,6 +167,7 @@ impl Speaker {
         let mut wake_at = None;
         if let Some(snapshot) = self.context.stores.snapshot(&self.context.settings) {
             self.context.gate.open();
+            self.has_decided = true;
             self.membership.handle_input(now, Input::Ready(true));
             self.routes.refresh(&snapshot, now).await;
             // Claims may be confirmed, or lost, by what the decision itself brings about; the second look finds nothing new.
