@@ -11,6 +11,7 @@ pub mod helm_uninstall;
 pub mod helm_upgrade;
 pub mod many_services;
 pub mod no_eip_fits;
+pub mod objects_with_faults;
 pub mod owner_cut_off;
 pub mod power_cut;
 pub mod quick_start;
@@ -35,6 +36,7 @@ pub fn plans() -> Vec<SitePlan> {
                 quick_start::SCENARIO,
                 examples_apply::SCENARIO,
                 no_eip_fits::SCENARIO,
+                objects_with_faults::SCENARIO,
                 refused_status_write::SCENARIO,
                 eip_in_use::SCENARIO,
                 many_services::SCENARIO,
