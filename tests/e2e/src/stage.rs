@@ -72,6 +72,7 @@ impl Stage {
         let stage = Self::bare(capsule, spec, records).await?;
         if let Err(error) = release::install(&stage).await {
             crate::evidence::print(&stage, None).await;
+            stage.site.down().await?;
             return Err(error);
         }
         Ok(stage)

@@ -231,7 +231,8 @@ async fn fails_over(console: &mut Console, ground: &Ground<'_>, vip: Ipv4Addr) -
     console.say("The speakers judge each other by Leases: renewed every second, dead after four.");
     handover::check_turns(&cut.recording, vip, &[old, new])?;
     console.fact(&format!("on the wire first {old}, then {new}, and never both"));
-    kubectl(console, stage, &["get", "speakers"]).await?;
+    console.say(&format!("The speakers' own words; {}'s are the last it could say:", cut.from.name()));
+    kubectl(console, stage, &["get", "speakers", "-o", "wide"]).await?;
     power_back(console, stage, vip, cut.from, cut.to).await
 }
 

@@ -102,5 +102,5 @@ async fn in_force(ground: &Ground<'_>) -> Result<()> {
 async fn refusals(ground: &Ground<'_>) -> Result<f64> {
     let leader = release::leader(ground.stage()).await?.context("no controller leads")?;
     let metrics = release::metrics(ground.stage(), &leader).await?;
-    Ok(metrics.sum("ironlb_writes_total", &["action=\"PatchService\"", "outcome=\"Refused\""]))
+    Ok(metrics.sum("ironlb_controller_writes_total", &["action=\"PatchService\"", "outcome=\"Refused\""]))
 }
