@@ -76,6 +76,20 @@ pub fn check_no_overlap(recording: &Recording, vip: Ipv4Addr) -> Result<()> {
     Ok(())
 }
 
+/// For how long, at most, a station went on speaking for the vip after another had spoken for it.
+///
+/// # Errors
+/// The capture lost frames and therefore proves nothing.
+pub fn overlap(recording: &Recording, vip: Ipv4Addr) -> Result<Duration> {
+    check_complete(recording)?;
+    let claims = recording.macs_claiming(vip);
+    let late = claims.values().flat_map(|old| {
+        let after = claims.values().filter(|new| new.first > old.first);
+        after.filter_map(|new| old.last.duration_since(new.first).ok())
+    });
+    Ok(late.max().unwrap_or_default())
+}
+
 fn check_complete(recording: &Recording) -> Result<()> {
     ensure!(recording.lost == 0, "the capture {} lost {} frames", recording.file.display(), recording.lost);
     Ok(())
@@ -132,6 +146,13 @@ mod tests {
         assert!(check_no_overlap(&recording(&[(1, A), (9, B), (10, A)]), VIP).is_err());
         // Handed over late, stamped early.
         assert!(check_no_overlap(&recording(&[(1, A), (9, B), (2, A)]), VIP).is_ok());
+    }
+
+    #[test]
+    fn an_overlap_lasts_from_the_new_holders_first_word_to_the_old_ones_last() {
+        assert_eq!(overlap(&recording(&[(1, A), (9, B), (10, B)]), VIP).unwrap(), Duration::ZERO);
+        assert_eq!(overlap(&recording(&[(1, A), (9, B), (12, A), (20, B)]), VIP).unwrap(), Duration::from_millis(3));
+        assert_eq!(overlap(&recording(&[(1, A), (9, B), (12, A)]), VIP).unwrap(), Duration::from_millis(3));
     }
 
     #[test]

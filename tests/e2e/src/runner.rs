@@ -170,3 +170,37 @@ impl Tally {
         word == "ok"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_admits_names_that_hold_one_of_its_texts() {
+        let filter = |arguments: &[&str]| Filter::from_arguments(arguments.iter().map(|&argument| argument.to_owned()));
+        for (arguments, admitted) in [
+            (&[][..], true),
+            (&["quick"], true),
+            (&["other", "start"], true),
+            (&["other"], false),
+            (&["--nocapture"], true),
+        ] {
+            assert_eq!(filter(arguments).admits("quick-start"), admitted, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_ran_or_something_that_failed_is_no_pass() {
+        assert!(!Tally::default().close());
+        let mut tally = Tally::default();
+        tally.note("one", Duration::ZERO, Ok(()));
+        assert!(tally.close());
+        let mut tally = Tally { not_run: 1, ..Tally::default() };
+        tally.note("one", Duration::ZERO, Ok(()));
+        assert!(!tally.close());
+        let mut tally = Tally::default();
+        tally.note("one", Duration::ZERO, Ok(()));
+        tally.note("two", Duration::ZERO, Err(anyhow::anyhow!("no")));
+        assert!(!tally.close());
+    }
+}

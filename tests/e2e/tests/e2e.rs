@@ -1,13 +1,16 @@
 //! Runs the scenarios: `cargo test -p ironlb-e2e --test e2e -- [--list] [TEXT...]`, as root; `make test-e2e` does it with all
 //! that they need. A scenario runs if its name holds one of the texts. `IRONLB_SOAK=1` makes the numbers large.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use ironlb_e2e::runner::{self, Filter};
 use ironlb_e2e::scenarios;
 use ironlb_lab::{Lifetime, capsule};
+
+/// How many earlier runs' measurements are kept. Chosen: enough to compare, and runs side by side keep theirs.
+const OTHERS_KEPT: usize = 4;
 
 fn main() -> anyhow::Result<ExitCode> {
     // Before anything else: the nodes of the site start from this executable too.
@@ -19,9 +22,23 @@ fn main() -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let capsule = capsule::enter(Lifetime::OfTheCommand)?;
-    let records = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("e2e-{}", capsule.id().pid()));
+    let records = Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e");
+    keep_the_newest(&records, OTHERS_KEPT);
+    let records = records.join(capsule.id().to_string());
     let runtime = tokio::runtime::Runtime::new().context("a runtime")?;
     let passed = runtime.block_on(runner::run(&capsule, &plans, &filter, &records));
     println!("measurements: {}", records.display());
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Removes the measurements of all runs but the newest.
+fn keep_the_newest(folder: &Path, count: usize) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut runs: Vec<_> =
+        entries.filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()))).collect();
+    runs.sort();
+    for (_, path) in runs.iter().rev().skip(count) {
+        // What cannot be removed now is tried again by the next run.
+        let _ = std::fs::remove_dir_all(path);
+    }
 }

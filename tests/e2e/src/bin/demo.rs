@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -85,7 +85,8 @@ async fn site(console: &mut Console, capsule: &Capsule) -> Result<Stage> {
     console.step("A site on this machine");
     console.say("Three nodes and two clients on one LAN, in network namespaces. On the nodes a real Kubernetes: etcd, API server,");
     console.say("controller manager and scheduler; kubelet, containerd and kube-proxy (nftables) on each.");
-    let records: PathBuf = std::env::temp_dir().join(format!("ironlb-demo-{}", capsule.id().pid()));
+    // In the site's own folder, which goes with it.
+    let records = Path::new(capsule::SITE_FOLDER).join("demo");
     let mut spec = SiteSpec::new(3).clients(2);
     spec.progress = false;
     let (stage, took) = console.waiting("bringing the site up", Stage::bare(capsule, spec, &records)).await;
