@@ -148,7 +148,7 @@ impl Leader {
                     }
                     due = Some(clock::now());
                 }
-                () = sleep_until(due) => (),
+                () = clock::sleep_until(due) => (),
             }
         }
     }
@@ -248,13 +248,4 @@ impl Leader {
 /// The earlier of a moment that may be none, and another.
 fn sooner(one: Option<Timestamp>, other: Timestamp) -> Option<Timestamp> {
     Some(one.map_or(other, |at| at.min(other)))
-}
-
-/// Sleeps until the moment; for ever when there is none.
-async fn sleep_until(at: Option<Timestamp>) {
-    match at {
-        // Tokio's clock stands still while the machine sleeps, which makes this late, never early; every signal wakes the loop anyway.
-        Some(at) => tokio::time::sleep(at.since(clock::now())).await,
-        None => std::future::pending().await,
-    }
 }

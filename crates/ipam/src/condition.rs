@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use ironlb_model::{Condition, ConditionStatus, WallTime};
+use ironlb_model::{Condition, ConditionStatus, ConditionWrite, TimedCondition, WallTime};
 
 /// Of a Service: it has an address.
 pub const ADDRESS_ASSIGNED: &str = "ironlb.io/AddressAssigned";
@@ -34,33 +34,6 @@ pub(crate) const SHARED: &str = "Shared";
 
 /// Longest message: a condition is for people, and 10,000 of them are kept in memory everywhere. Chosen.
 const MAX_MESSAGE: usize = 1024;
-
-/// One change of the conditions of a Service. They are merged by their type there, so each is written alone and a time that is not
-/// written stays.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ConditionWrite {
-    /// Write it.
-    Set {
-        /// What it says.
-        condition: Condition,
-        /// Its `lastTransitionTime` becomes now; else that is left out of the patch.
-        transition: bool,
-    },
-    /// Remove it.
-    Remove {
-        /// Its type.
-        kind: String,
-    },
-}
-
-/// A condition in a list that is replaced as a whole (custom resources).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TimedCondition {
-    /// What it says.
-    pub condition: Condition,
-    /// Its `lastTransitionTime`; `None` is now.
-    pub since: Option<WallTime>,
-}
 
 /// A condition; a message that is too long is cut.
 pub(crate) fn condition(kind: &str, status: ConditionStatus, reason: &str, message: String) -> Condition {

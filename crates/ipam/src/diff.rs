@@ -4,12 +4,12 @@ use std::net::IpAddr;
 
 use ironlb_model::{Condition, ConditionStatus, ObjectRef, Service};
 
-use crate::action::{Change, ServicePatch};
 use crate::announced::NOT_YET;
 use crate::condition::{ADDRESS_ASSIGNED, ANNOUNCED, changes};
 use crate::event::{self, Event, EventType};
 use crate::projection::ServiceProjection;
 use crate::verdict::Verdict;
+use ironlb_model::{Change, ServicePatch};
 
 /// The patch that makes the Service show what it should, and the Events that go with it; `None` when it shows that already.
 pub(crate) fn patch_service(

@@ -51,10 +51,10 @@ mod territory;
 mod usage;
 mod verdict;
 
-pub use action::{Action, ActionId, Change, EipPatch, EipStatusText, ObjectPatch, ServicePatch};
+pub use action::{Action, ActionId};
 pub use condition::{
-    ADDRESS_ASSIGNED, ANNOUNCED, ConditionWrite, EXHAUSTED, HELD_OUTSIDE, OVERLAPPING, READY, SECOND_DEFAULT,
-    SERVED_AS_LAYER2, TimedCondition, USED_TRUNCATED,
+    ADDRESS_ASSIGNED, ANNOUNCED, EXHAUSTED, HELD_OUTSIDE, OVERLAPPING, READY, SECOND_DEFAULT, SERVED_AS_LAYER2,
+    USED_TRUNCATED,
 };
 pub use eligible::{NotOurs, Standing};
 pub use event::{Event, EventType};

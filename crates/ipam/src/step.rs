@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ironlb_model::{Condition, ObjectRef, Service, Snapshot, Timestamp};
 
-use crate::action::{Action, ActionId, ObjectPatch};
+use crate::action::{Action, ActionId};
 use crate::announced::Announcers;
 use crate::condition::replacement;
 use crate::diff;
@@ -16,6 +16,7 @@ use crate::memory::Memory;
 use crate::plan::{Plan, plan};
 use crate::projection::project_with;
 use crate::usage::{EipProjection, is_issue_condition, issue_conditions, usage};
+use ironlb_model::ObjectPatch;
 
 /// The status of an Eip is written at most once a second for each so many bytes of it: 64 KiB. Chosen: a full pool of 10,000 long
 /// names then costs the API server about the same as one with ten.

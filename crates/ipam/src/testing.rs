@@ -10,12 +10,12 @@ use ironlb_model::{
     Service, ServiceId, Sharing, Snapshot, SpeakerReport, Timestamp, TrafficPolicy, Transport, WallTime, WithheldVip,
 };
 
-use crate::action::{Action, Change, EipPatch, ServicePatch};
-use crate::condition::ConditionWrite;
+use crate::action::Action;
 use crate::in_flight::InFlight;
 use crate::memory::{Limits, Memory, Outcome};
 use crate::plan::{Plan, plan};
 use crate::step::Step;
+use ironlb_model::{Change, ConditionWrite, EipPatch, ServicePatch};
 
 pub(crate) fn ip(text: &str) -> IpAddr {
     text.parse().unwrap_or_else(|_| panic!("{text} is no address"))

@@ -12,13 +12,13 @@ use ironlb_model::{
     Snapshot,
 };
 
-use crate::action::{EipPatch, EipStatusText};
 use crate::condition::{
     EXHAUSTED, HELD_OUTSIDE, OVERLAPPING, READY, SECOND_DEFAULT, SERVED_AS_LAYER2, USED_TRUNCATED, condition,
     replacement,
 };
 use crate::precedence::by_priority;
 use crate::territory::{EipIndex, Territory};
+use ironlb_model::{EipPatch, EipStatusText, TimedCondition};
 
 /// Above this many entries `used` is cut. Chosen with [`MAX_USED_BYTES`]: etcd takes 1.5 MiB for an object by default.
 pub const MAX_USED_ENTRIES: usize = 20_000;
@@ -239,7 +239,7 @@ impl EipProjection<'_> {
         let conditions = conditions.unwrap_or_else(|| {
             // Nothing in the list changes; it is written along because the status is replaced as a whole.
             let since = |c: &Condition| shown.condition_times.get(&c.kind).copied();
-            shown.conditions.iter().map(|c| crate::TimedCondition { condition: c.clone(), since: since(c) }).collect()
+            shown.conditions.iter().map(|c| TimedCondition { condition: c.clone(), since: since(c) }).collect()
         });
         Some(EipPatch {
             eip: self.eip.name.clone(),

@@ -28,6 +28,16 @@ pub(crate) fn micro_time() -> MicroTime {
     MicroTime(jiff::Timestamp::now())
 }
 
+/// Sleeps until the moment; for ever when there is none. Cancel-safe.
+///
+/// Tokio's clock stands still while the machine sleeps, which makes this late, never early: nothing that fences may depend on it.
+pub async fn sleep_until(at: Option<Timestamp>) {
+    match at {
+        Some(at) => tokio::time::sleep(at.since(now())).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// A wall time in the API's form; what lies outside the calendar becomes 1970.
 #[must_use]
 pub fn api_time(time: WallTime) -> Time {

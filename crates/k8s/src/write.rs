@@ -8,16 +8,12 @@ mod service;
 mod speaker;
 
 use ironlb_api as api;
-use ironlb_model::{EipName, NodeName, ObjectRef, ResourceVersion};
+use ironlb_model::{EipName, EipPatch, NodeName, ObjectPatch, ObjectRef, ResourceVersion, ServicePatch};
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, Resource};
 use serde_json::Value;
-
-pub use condition::{ConditionPatch, DatedCondition};
-pub use eip::{EipPatch, EipStatusPatch};
-pub use service::{Change, ServicePatch};
 
 use crate::client::REQUEST_TIMEOUT;
 use crate::outcome::{Outcome, outcome_of};
@@ -27,19 +23,6 @@ pub const CONTROLLER_MANAGER: &str = "ironlb-controller";
 
 /// The name under which a speaker's writes stand in `managedFields`.
 pub const SPEAKER_MANAGER: &str = "ironlb-speaker";
-
-/// New conditions of a BgpConf or BgpPeer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConditionsPatch {
-    /// The object; a BgpConf or BgpPeer.
-    pub object: ObjectRef,
-    /// The version it was seen at.
-    pub version: ResourceVersion,
-    /// For `observedGeneration`.
-    pub generation: i64,
-    /// `status.conditions`, the whole list.
-    pub conditions: Vec<DatedCondition>,
-}
 
 /// Writes on objects. Clones share the connections.
 #[derive(Clone)]
@@ -78,7 +61,7 @@ impl Writer {
     }
 
     /// Replaces the conditions of a BgpConf or BgpPeer; what else is in its status stays.
-    pub async fn patch_conditions(&self, patch: &ConditionsPatch) -> Outcome {
+    pub async fn patch_conditions(&self, patch: &ObjectPatch) -> Outcome {
         let conditions = condition::list(&patch.conditions, patch.generation, crate::clock::wall_time());
         match &patch.object {
             ObjectRef::BgpConf(name) => self.merge_conditions::<api::BgpConf>(name, patch.version, conditions).await,

@@ -30,6 +30,7 @@ mod settings;
 mod snapshot;
 mod speaker;
 mod time;
+mod write;
 
 pub use address::{AddressRange, IpFamily, Pool, PoolSize, Prefix};
 pub use bgp::{BgpConf, BgpPeer};
@@ -48,3 +49,4 @@ pub use settings::{ServiceSelection, Settings};
 pub use snapshot::Snapshot;
 pub use speaker::{Interface, Interfaces, ReportedInterface, SpeakerReport, WithheldVip};
 pub use time::{ResourceVersion, Timestamp, WallTime};
+pub use write::{Change, ConditionWrite, EipPatch, EipStatusText, ObjectPatch, ServicePatch, TimedCondition};

@@ -154,7 +154,7 @@ impl Speaker {
                     }
                     due = Some(clock::now());
                 }
-                () = sleep_until(due) => (),
+                () = clock::sleep_until(due) => (),
             }
         }
     }
@@ -467,13 +467,4 @@ fn sooner(one: Option<Timestamp>, other: Timestamp) -> Option<Timestamp> {
 /// The earlier of two moments that may be none.
 fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
     [one, other].into_iter().flatten().min()
-}
-
-/// Sleeps until the moment; for ever when there is none.
-async fn sleep_until(at: Option<Timestamp>) {
-    match at {
-        // Tokio's clock stands still while the machine sleeps, which makes this late, never early; the fence does not depend on it.
-        Some(at) => tokio::time::sleep(at.since(clock::now())).await,
-        None => std::future::pending().await,
-    }
 }

@@ -1,8 +1,8 @@
 use ironlb_model::{OptIn, Snapshot};
 
 use super::*;
-use crate::condition::ConditionWrite;
 use crate::testing::*;
+use ironlb_model::ConditionWrite;
 
 /// The patch of the only Service, and the Events as "type reason: message".
 fn patch_of(snapshot: &Snapshot) -> Option<(ServicePatch, Vec<String>)> {

@@ -240,7 +240,7 @@ fn a_status_that_is_changed_back_three_times_is_left_alone_for_a_while() {
     assert_eq!(patch.ingress, None);
     assert!(patch.conditions.iter().any(|write| matches!(
         write,
-        crate::ConditionWrite::Set { condition, .. } if condition.kind == ADDRESS_ASSIGNED && condition.reason == "StatusContended"
+        ironlb_model::ConditionWrite::Set { condition, .. } if condition.kind == ADDRESS_ASSIGNED && condition.reason == "StatusContended"
     )));
     assert_eq!(world.memory.in_flight().contended.len(), 1);
 

@@ -4,7 +4,9 @@ use ironlb_model::{BgpConf, EipName, Issue, IssueReason, OptIn, ResourceVersion,
 
 use super::*;
 use crate::testing::*;
-use crate::{EipPatch, Outcome, memory::Memory};
+use ironlb_model::{Change, EipPatch};
+
+use crate::{Outcome, memory::Memory};
 
 fn categories(step: &Step) -> Vec<&'static str> {
     step.actions.iter().map(|planned| planned.action.category()).collect()
@@ -113,7 +115,7 @@ fn openelbs_record_is_not_written_over_before_everyone_has_his_address_back() {
     memory.on_written(first.actions[0].id, Outcome::Refused { message: "no".to_owned() }, seconds(1));
     let again = step(&snapshot, &mut memory, seconds(2));
     let patch = service_patches(&again).remove("n/s").expect("tried again");
-    assert_eq!(patch.addresses, Some(crate::Change::Set("10.0.0.5".to_owned())), "and with the same address");
+    assert_eq!(patch.addresses, Some(Change::Set("10.0.0.5".to_owned())), "and with the same address");
     all_written(&again, &mut memory, 7, seconds(2));
     assert!(eip_patches(&step(&snapshot, &mut memory, seconds(3))).is_empty(), "written, and not seen yet");
     let one = snapshot.services.get_mut(&ironlb_model::ServiceId::new("n", "s")).unwrap();

@@ -1,34 +1,7 @@
 //! Conditions, as they are written.
 
-use ironlb_model::{Condition, WallTime};
+use ironlb_model::{Condition, ConditionWrite, TimedCondition, WallTime};
 use serde_json::{Value, json};
-
-/// One change of a Service's conditions. They are merged by their type, so each is written alone, other writers' stay, and a time that
-/// is not written stays as well.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ConditionPatch {
-    /// Write it.
-    Set {
-        /// What it says.
-        condition: Condition,
-        /// Its status differs from what it was, or it is new: its `lastTransitionTime` becomes now. Else that is left alone.
-        transition: bool,
-    },
-    /// Remove it.
-    Remove {
-        /// Its type.
-        kind: String,
-    },
-}
-
-/// A condition in a list that is replaced as a whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DatedCondition {
-    /// What it says.
-    pub condition: Condition,
-    /// Its `lastTransitionTime`; `None` is now.
-    pub since: Option<WallTime>,
-}
 
 /// A time in the API's form; what lies outside the calendar becomes 1970.
 pub(super) fn time(time: WallTime) -> String {
@@ -36,24 +9,24 @@ pub(super) fn time(time: WallTime) -> String {
 }
 
 /// The list of a strategic merge patch.
-pub(super) fn changes(changes: &[ConditionPatch], now: WallTime) -> Value {
+pub(super) fn changes(changes: &[ConditionWrite], now: WallTime) -> Value {
     changes
         .iter()
         .map(|change| match change {
-            ConditionPatch::Set { condition, transition } => {
+            ConditionWrite::Set { condition, transition } => {
                 let mut entry = plain(condition);
                 if *transition {
                     entry["lastTransitionTime"] = json!(time(now));
                 }
                 entry
             }
-            ConditionPatch::Remove { kind } => json!({"$patch": "delete", "type": kind}),
+            ConditionWrite::Remove { kind } => json!({"$patch": "delete", "type": kind}),
         })
         .collect()
 }
 
 /// A whole list.
-pub(super) fn list(conditions: &[DatedCondition], generation: i64, now: WallTime) -> Value {
+pub(super) fn list(conditions: &[TimedCondition], generation: i64, now: WallTime) -> Value {
     conditions
         .iter()
         .map(|dated| {

@@ -1,50 +1,12 @@
 //! An Eip: its status is replaced as a whole, because a key of `used` that goes must go.
 
-use std::collections::BTreeMap;
-
 use ironlb_api::names::finalizer;
-use ironlb_model::{EipName, ResourceVersion, WallTime};
+use ironlb_model::{EipPatch, ResourceVersion, WallTime};
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation};
 use serde_json::{Value, json};
 
-use super::condition::{self, DatedCondition};
-
-/// The status of an Eip, as it is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EipStatusPatch {
-    /// `occupied`.
-    pub occupied: bool,
-    /// `usage`.
-    pub usage: u64,
-    /// `poolSize`.
-    pub pool_size: i64,
-    /// `firstIP`.
-    pub first_ip: Option<String>,
-    /// `lastIP`.
-    pub last_ip: Option<String>,
-    /// `v4`; left out when false, as OpenELB does.
-    pub v4: bool,
-    /// `ready`.
-    pub ready: bool,
-    /// `used`: address to `namespace/name`, several joined by `;`.
-    pub used: BTreeMap<String, String>,
-    /// `conditions`, the whole list.
-    pub conditions: Vec<DatedCondition>,
-}
-
-/// A new status of an Eip.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EipPatch {
-    /// The Eip.
-    pub eip: EipName,
-    /// The version it was seen at: at any other it is not written.
-    pub version: ResourceVersion,
-    /// For `observedGeneration`.
-    pub generation: i64,
-    /// The whole status.
-    pub status: EipStatusPatch,
-}
+use super::condition;
 
 pub(super) fn status(patch: &EipPatch, now: WallTime) -> Value {
     let given = &patch.status;
@@ -91,10 +53,13 @@ fn at_version(seen: ResourceVersion) -> PatchOperation {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use ironlb_model::{Condition, ConditionStatus};
+    use std::collections::BTreeMap;
 
-    fn eip_patch(status: EipStatusPatch) -> EipPatch {
+    use ironlb_model::{Condition, ConditionStatus, EipStatusText, TimedCondition};
+
+    use super::*;
+
+    fn eip_patch(status: EipStatusText) -> EipPatch {
         EipPatch { eip: "pool".into(), version: ResourceVersion(7), generation: 3, status }
     }
 
@@ -106,7 +71,7 @@ mod tests {
             reason: "Ready".to_owned(),
             message: "m".to_owned(),
         };
-        let full = eip_patch(EipStatusPatch {
+        let full = eip_patch(EipStatusText {
             occupied: false,
             usage: 1,
             pool_size: 10,
@@ -116,8 +81,8 @@ mod tests {
             ready: true,
             used: [("192.0.2.1".to_owned(), "default/a;default/b".to_owned())].into(),
             conditions: vec![
-                DatedCondition { condition: ready.clone(), since: Some(WallTime(0)) },
-                DatedCondition { condition: ready, since: None },
+                TimedCondition { condition: ready.clone(), since: Some(WallTime(0)) },
+                TimedCondition { condition: ready, since: None },
             ],
         });
         let condition = |time: &str| {
@@ -136,7 +101,7 @@ mod tests {
 
     #[test]
     fn an_empty_pool_of_ipv6_has_neither_v4_nor_used() {
-        let empty = eip_patch(EipStatusPatch {
+        let empty = eip_patch(EipStatusText {
             occupied: true,
             usage: 0,
             pool_size: 0,

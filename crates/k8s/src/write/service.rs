@@ -1,38 +1,10 @@
 //! A Service: one patch of its status subresource that carries everything.
 
 use ironlb_api::names::{annotation, finalizer, label};
-use ironlb_model::{EipName, IngressAddress, ResourceVersion, ServiceId, WallTime};
+use ironlb_model::{Change, IngressAddress, ServicePatch, WallTime};
 use serde_json::{Map, Value, json};
 
-use super::condition::{self, ConditionPatch};
-
-/// What becomes of a label or an annotation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change<T> {
-    /// It is set to this.
-    Set(T),
-    /// It is removed.
-    Remove,
-}
-
-/// What is changed on a Service; `None` and an empty list leave a field as it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServicePatch {
-    /// The Service.
-    pub id: ServiceId,
-    /// The version it was seen at: at any other it is not written.
-    pub version: ResourceVersion,
-    /// `status.loadBalancer.ingress`, the whole list; an address gets `ipMode: VIP`.
-    pub ingress: Option<Vec<IngressAddress>>,
-    /// Label `eip.openelb.kubesphere.io/v1alpha2`.
-    pub label: Option<Change<EipName>>,
-    /// Annotation `ironlb.io/addresses`.
-    pub addresses: Option<Change<String>>,
-    /// Changes of `status.conditions`.
-    pub conditions: Vec<ConditionPatch>,
-    /// Remove OpenELB's finalizer.
-    pub remove_finalizer: bool,
-}
+use super::condition;
 
 /// The strategic merge patch. `services/status` takes metadata along (tried on 1.36), so all of it is one write.
 pub(super) fn body(patch: &ServicePatch, now: WallTime) -> Value {
@@ -88,8 +60,9 @@ fn looks_like_an_address(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use ironlb_model::{Condition, ConditionStatus, ConditionWrite, ResourceVersion, ServiceId};
+
     use super::*;
-    use ironlb_model::{Condition, ConditionStatus};
 
     fn patch() -> ServicePatch {
         ServicePatch {
@@ -126,9 +99,9 @@ mod tests {
             label: Some(Change::Set("pool".into())),
             addresses: Some(Change::Set("192.0.2.7,2001:db8::7".to_owned())),
             conditions: vec![
-                ConditionPatch::Set { condition: condition.clone(), transition: true },
-                ConditionPatch::Set { condition, transition: false },
-                ConditionPatch::Remove { kind: "ironlb.io/Announced".to_owned() },
+                ConditionWrite::Set { condition: condition.clone(), transition: true },
+                ConditionWrite::Set { condition, transition: false },
+                ConditionWrite::Remove { kind: "ironlb.io/Announced".to_owned() },
             ],
             remove_finalizer: true,
             ..patch()

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use ironlb_api as api;
-use ironlb_k8s::write::{
-    Change, ConditionPatch, ConditionsPatch, DatedCondition, EipPatch, EipStatusPatch, ServicePatch,
-};
 use ironlb_k8s::{Events, Outcome, Reporter, Telling, Tone, Writer};
-use ironlb_model::{Condition, ConditionStatus, IngressAddress, ObjectRef, ResourceVersion, ServiceId, WallTime};
+use ironlb_model::{
+    Change, Condition, ConditionStatus, ConditionWrite, EipPatch, EipStatusText, IngressAddress, ObjectPatch,
+    ObjectRef, ResourceVersion, ServiceId, ServicePatch, TimedCondition, WallTime,
+};
 use ironlb_translate::parse_version;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::events::v1::Event;
@@ -63,7 +63,7 @@ async fn one_patch_writes_status_label_annotation_and_finalizer_of_a_service() -
         ingress: Some(vec![IngressAddress::Ip("192.0.2.7".parse()?)]),
         label: Some(Change::Set("pool".into())),
         addresses: Some(Change::Set("192.0.2.7".to_owned())),
-        conditions: vec![ConditionPatch::Set {
+        conditions: vec![ConditionWrite::Set {
             condition: condition("ironlb.io/AddressAssigned", ConditionStatus::True, "first"),
             transition: true,
         }],
@@ -96,7 +96,7 @@ async fn one_patch_writes_status_label_annotation_and_finalizer_of_a_service() -
     assert_eq!(writer.patch_service(&again).await, Outcome::Unchanged { version: written });
 
     // A message that changes keeps the time of a status that does not.
-    let set = |message: &str| ConditionPatch::Set {
+    let set = |message: &str| ConditionWrite::Set {
         condition: condition("ironlb.io/AddressAssigned", ConditionStatus::True, message),
         transition: false,
     };
@@ -110,7 +110,7 @@ async fn one_patch_writes_status_label_annotation_and_finalizer_of_a_service() -
         ingress: Some(vec![]),
         label: Some(Change::Remove),
         addresses: Some(Change::Remove),
-        conditions: vec![ConditionPatch::Remove { kind: "ironlb.io/AddressAssigned".to_owned() }],
+        conditions: vec![ConditionWrite::Remove { kind: "ironlb.io/AddressAssigned".to_owned() }],
         ..nothing("written", written)
     };
     assert_eq!(writer.patch_service(&released).await.category(), "Written");
@@ -145,8 +145,8 @@ async fn a_write_says_what_became_of_it() -> Result<()> {
     Ok(())
 }
 
-fn eip_status(used: &[(&str, &str)], since: Option<WallTime>) -> EipStatusPatch {
-    EipStatusPatch {
+fn eip_status(used: &[(&str, &str)], since: Option<WallTime>) -> EipStatusText {
+    EipStatusText {
         occupied: false,
         usage: 1,
         pool_size: 9,
@@ -155,7 +155,7 @@ fn eip_status(used: &[(&str, &str)], since: Option<WallTime>) -> EipStatusPatch 
         v4: true,
         ready: true,
         used: used.iter().map(|(ip, holders)| ((*ip).to_owned(), (*holders).to_owned())).collect(),
-        conditions: vec![DatedCondition { condition: condition("Ready", ConditionStatus::True, "m"), since }],
+        conditions: vec![TimedCondition { condition: condition("Ready", ConditionStatus::True, "m"), since }],
     }
 }
 
@@ -222,11 +222,11 @@ async fn conditions_of_a_bgp_conf_leave_the_rest_of_its_status_alone() -> Result
         .await?;
     let theirs = json!({"status": {"nodesConfStatus": {"n1": {"routerId": "192.0.2.1", "as": 65000}}}});
     let seen = version(&confs.patch_status("second", &PatchParams::default(), &Patch::Merge(theirs)).await?.metadata);
-    let patch = ConditionsPatch {
+    let patch = ObjectPatch {
         object: ObjectRef::BgpConf("second".to_owned()),
         version: seen,
         generation: 1,
-        conditions: vec![DatedCondition { condition: condition("Ignored", ConditionStatus::True, "m"), since: None }],
+        conditions: vec![TimedCondition { condition: condition("Ignored", ConditionStatus::True, "m"), since: None }],
     };
     let writer = Writer::new(clients.ordinary.clone());
     assert_eq!(writer.patch_conditions(&patch).await.category(), "Written");
@@ -234,7 +234,7 @@ async fn conditions_of_a_bgp_conf_leave_the_rest_of_its_status_alone() -> Result
     let status = serde_json::to_value(confs.get("second").await?.status)?;
     assert_eq!(status["nodesConfStatus"]["n1"]["as"], 65000);
     assert_eq!(status["conditions"][0]["type"], "Ignored");
-    let elsewhere = ConditionsPatch { object: ObjectRef::Node("n1".into()), ..patch };
+    let elsewhere = ObjectPatch { object: ObjectRef::Node("n1".into()), ..patch };
     assert_eq!(writer.patch_conditions(&elsewhere).await.category(), "Refused");
     Ok(())
 }

@@ -10,10 +10,11 @@ use ironlb_model::{
 };
 
 use super::{Fate, Op, Rules};
-use crate::action::{Action, ActionId, EipPatch, ServicePatch};
+use crate::action::{Action, ActionId};
 use crate::sharing::Clash;
 use crate::testing::*;
 use crate::{ADDRESS_ASSIGNED, Limits, Memory, Outcome, Planned, step};
+use ironlb_model::{EipPatch, ServicePatch};
 
 const TIMEOUT: Duration = Duration::from_secs(4);
 
