@@ -16,7 +16,7 @@ use crate::Timing;
 /// The base moves forward without a renewal only while nobody renews: our tries fail for want of an answer; for `outage_silence`
 /// neither the watch nor a list begun meanwhile has shown that another node renewed (a list that gives no answer shows nothing
 /// either); and this process ran all that time (one that was stopped has not listened, so its silence proves nothing).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Fence {
     timing: Timing,
     base: Option<Timestamp>,

@@ -37,7 +37,7 @@ pub enum Standing {
 }
 
 /// What our own Lease is known to be.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct OwnLease {
     version: Option<ResourceVersion>,
     seen_at: Timestamp,
@@ -47,7 +47,7 @@ struct OwnLease {
 }
 
 /// A renewal under way, and the next one.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Renewal {
     under_way: Option<UnderWay>,
     due_at: Timestamp,
@@ -59,7 +59,7 @@ struct Renewal {
     written: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct UnderWay {
     sent: Timestamp,
     content: u64,
@@ -79,7 +79,7 @@ impl Renewal {
 }
 
 /// A list under way, and the one wanted.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Listing {
     begun_at: Option<Timestamp>,
     /// A list begun at this moment or later is wanted.
@@ -92,7 +92,7 @@ struct Listing {
 /// One node's part in the protocol: which nodes are alive, which vips this one claims, and until when it may answer for them.
 ///
 /// See the crate's text for the contract, and `docs/design/membership-lease.md` for why it is as it is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Membership {
     config: Config,
     now: Timestamp,
@@ -208,7 +208,7 @@ impl Membership {
         let expiry = self.may_expire().then(|| self.view.next_expiry(timing.expiry)).flatten();
         let expiry = expiry.filter(|_| self.listing.begun_at.is_none()).map(|at| at.max(self.listing.not_before));
         let probe = self.renewal.probe_at(timing).filter(|_| self.standing == Standing::Member);
-        let fence = self.fence.valid_until().filter(|_| !self.lapsed);
+        let fence = self.valid_until();
         let start = self.lease.taken_at.map(|at| at + timing.start_wait).filter(|at| *at > self.now);
         let tick = (self.standing == Standing::Member).then(|| self.now + timing.tick);
         [renewal, listing, expiry, probe, fence, start, tick].into_iter().flatten().min()

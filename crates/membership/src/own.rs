@@ -40,7 +40,7 @@ struct Claim {
 }
 
 /// What [`OwnClaims::settle`] changed.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Settled {
     /// Lost to a claim that wins: the vip, to whom, and whether it was held.
     pub(crate) yielded: Vec<(IpAddr, NodeName, Epoch, bool)>,
@@ -49,7 +49,7 @@ pub(crate) struct Settled {
 }
 
 /// This node's own claims.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct OwnClaims {
     claims: BTreeMap<IpAddr, Claim>,
 }

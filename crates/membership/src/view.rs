@@ -13,7 +13,7 @@ use crate::{Epoch, SeenLease, wins};
 const REMEMBERED_EPOCHS: usize = 20_000;
 
 /// Another node, as its Lease shows it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Member {
     lease: SeenLease,
     /// When holder, renew time or transitions last changed before our eyes.
@@ -30,7 +30,7 @@ impl Member {
 }
 
 /// What the other nodes' Leases say.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct View {
     members: BTreeMap<NodeName, Member>,
     /// The claims of those alive.

@@ -180,7 +180,12 @@ fn run(ops: &[Op], mistake: Mistake) -> Result<(), String> {
             }
         }
         answered = may;
-        if machine.standing() == Standing::Left {
+        // Before the call, it may want one at once; after it, never: the loop would turn on the spot.
+        rig.machine.handle_timeout(at(now));
+        if let Some(due) = rig.machine.poll_timeout().filter(|due| *due <= at(now)) {
+            return Err(format!("called at {now}, it wants to be called at {due}"));
+        }
+        if rig.machine.standing() == Standing::Left {
             return Ok(());
         }
     }
