@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # prune-cache.sh DIRECTORY GIGABYTES: keeps a shared cargo target directory below a size. What goes first is what grows:
-# incremental state, then the artifacts of our own crates (each clone leaves its own set, because cargo names them by path);
+# incremental state, then the artifacts of our own crates (test binaries above all, a set for every profile and feature);
 # the dependencies, which are the reason to keep the directory at all, go last.
 set -euo pipefail
 directory=$1
