@@ -23,7 +23,8 @@
 //!    after every call, and carried out in order.
 //! 2. [`Membership::poll_timeout`] is asked after the outputs are drained; at that moment, or earlier at will,
 //!    [`Membership::handle_timeout`] is called.
-//! 3. `now` never goes backwards; a smaller one is taken as the largest seen. It counts time spent suspended.
+//! 3. `now` never goes backwards; a smaller one is taken as the largest seen. It counts time spent suspended, and is read when the input
+//!    has arrived: a list begun before an acknowledgement must not look as if it were begun after.
 //! 4. After every call [`Membership::valid_until`] is handed to whoever answers frames, who compares it with the clock at every
 //!    frame.
 //!

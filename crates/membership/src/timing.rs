@@ -26,6 +26,10 @@ pub struct Timing {
     /// When our own renewals stood still for longer than this, everybody else gets a fresh `expiry`: what kept ours from
     /// arriving may have kept theirs.
     pub grace_after: Duration,
+    /// After an outage that everybody shared, a node that has not been heard of since counts as dead only after this time. Clients
+    /// of the API server, kube-proxy among them, through which speakers reach it, try again at intervals of up to 30 s (client-go's
+    /// longest back-off), so some are back much later than others; measured in the lab: 13 s apart.
+    pub outage_return: Duration,
     /// After its first renewal a speaker claims nothing that was nobody's for this long, so that those that start together have
     /// met before they share out. Three renewals.
     pub start_wait: Duration,
@@ -48,6 +52,7 @@ impl Timing {
             probe_after: Duration::from_millis(500),
             outage_silence: Duration::from_millis(1500),
             grace_after: Duration::from_millis(2000),
+            outage_return: Duration::from_secs(30),
             start_wait: Duration::from_millis(3000),
             tick: Duration::from_millis(500),
             longest_tick: Duration::from_millis(1500),

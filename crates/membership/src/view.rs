@@ -27,6 +27,11 @@ impl Member {
     fn is_alive(&self) -> bool {
         !self.expired && self.lease.holder.is_some()
     }
+
+    /// When it counts as dead if it is not heard of again.
+    fn expires_at(&self, (grace_from, length): (Timestamp, Duration), expiry: Duration) -> Timestamp {
+        if self.changed_at >= grace_from { self.changed_at + expiry } else { grace_from + length.max(expiry) }
+    }
 }
 
 /// What the other nodes' Leases say.
@@ -36,8 +41,8 @@ pub(crate) struct View {
     /// The claims of those alive.
     claims: BTreeMap<IpAddr, BTreeMap<NodeName, Epoch>>,
     highest: BTreeMap<IpAddr, Epoch>,
-    /// Nobody's time without a change began before this.
-    grace_from: Timestamp,
+    /// Nobody's time without a change began before this moment; who has not been heard of since has this long.
+    grace: (Timestamp, Duration),
     generation: u64,
 }
 
@@ -98,9 +103,9 @@ impl View {
 
     /// Declares dead whose Lease a list begun at `started` shows unchanged for `expiry`. The list must have been taken in before.
     pub(crate) fn expire(&mut self, started: Timestamp, expiry: Duration) -> Vec<NodeName> {
-        let (grace_from, mut dead) = (self.grace_from, Vec::new());
+        let (grace, mut dead) = (self.grace, Vec::new());
         for member in self.members.values_mut() {
-            if !member.expired && started >= member.changed_at.max(grace_from) + expiry {
+            if !member.expired && started >= member.expires_at(grace, expiry) {
                 member.expired = true;
                 dead.push(member.lease.node.clone());
             }
@@ -119,12 +124,12 @@ impl View {
 
     /// The next moment at which somebody would have been silent for `expiry`.
     pub(crate) fn next_expiry(&self, expiry: Duration) -> Option<Timestamp> {
-        self.members.values().filter(|m| m.is_alive()).map(|m| m.changed_at.max(self.grace_from) + expiry).min()
+        self.members.values().filter(|m| m.is_alive()).map(|m| m.expires_at(self.grace, expiry)).min()
     }
 
-    /// Gives everybody a fresh `expiry` from `now`.
-    pub(crate) fn grace(&mut self, now: Timestamp) {
-        self.grace_from = now;
+    /// Gives everybody `length` from `now` to be heard of again; who has been, has the usual time from then on.
+    pub(crate) fn grace(&mut self, now: Timestamp, length: Duration) {
+        self.grace = (now, length);
     }
 
     /// The best claim on `vip` of a node that is alive.

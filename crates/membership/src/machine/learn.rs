@@ -112,7 +112,9 @@ impl Membership {
         let Some(done) = self.renewal.under_way.take() else { return };
         self.fence.renewed(self.now, done.sent);
         if self.now.since(self.renewal.last_sent) > self.config.timing.grace_after {
-            self.view.grace(self.now);
+            // After an outage of the server the others may find it later than we did.
+            let timing = &self.config.timing;
+            self.view.grace(self.now, if self.frozen { timing.outage_return } else { timing.expiry });
         }
         (self.renewal.failing, self.renewal.conflicts) = (false, 0);
         (self.renewal.last_sent, self.renewal.written) = (done.sent, done.content);

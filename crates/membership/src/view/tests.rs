@@ -93,9 +93,22 @@ fn a_deleted_lease_says_nothing_until_its_time_is_over() {
 fn grace_gives_everybody_a_fresh_start() {
     let mut view = View::default();
     view.observe(at(0), lease("a", 1, "t1", ""), None);
-    view.grace(at(30_000));
+    view.grace(at(30_000), EXPIRY);
     assert_eq!(view.expire(at(33_999), EXPIRY), []);
     assert_eq!(view.expire(at(34_000), EXPIRY), ["a".into()]);
+}
+
+#[test]
+fn a_longer_grace_is_for_those_not_heard_of_since() {
+    let mut view = View::default();
+    view.observe(at(0), lease("a", 1, "t1", ""), None);
+    view.observe(at(0), lease("b", 2, "t1", ""), None);
+    view.grace(at(10_000), EXPIRY * 5);
+    view.observe(at(11_000), lease("a", 3, "t2", ""), None);
+    assert_eq!(view.next_expiry(EXPIRY), Some(at(15_000)), "a was heard of: the usual time");
+    assert_eq!(view.expire(at(15_000), EXPIRY), ["a".into()]);
+    assert_eq!(view.expire(at(29_999), EXPIRY), []);
+    assert_eq!(view.expire(at(30_000), EXPIRY), ["b".into()]);
 }
 
 #[test]
