@@ -5,11 +5,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ironlb_ipam::{Action, Change, ConditionWrite, InFlight, Limits, Memory, ServicePatch, plan, step};
+use ironlb_ipam::{Action, InFlight, Limits, Memory, plan, step};
 use ironlb_model::{
-    AddressRange, Announcement, Eip, EipStatus, FamilyPolicy, IngressAddress, InterfaceChoice, IpFamily, Node,
-    NodeName, OptIn, Pool, Port, Prefix, ResourceVersion, Service, ServiceId, Sharing, Snapshot, SpeakerReport,
-    Timestamp, TrafficPolicy, Transport, WallTime,
+    AddressRange, Announcement, Change, ConditionWrite, Eip, EipStatus, FamilyPolicy, IngressAddress, InterfaceChoice,
+    IpFamily, Node, NodeName, OptIn, Pool, Port, Prefix, ResourceVersion, Service, ServiceId, ServicePatch, Sharing,
+    Snapshot, SpeakerReport, Timestamp, TrafficPolicy, Transport, WallTime,
 };
 
 /// What is in a cluster.
