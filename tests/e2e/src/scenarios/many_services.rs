@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use ironlb_lab::wait_for;
@@ -28,7 +29,9 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     for number in 0..count {
         writeln!(all, "---\n{}", manifests::service(&format!("many-{number}"), ground.name(), ""))?;
     }
+    let start = Instant::now();
     ground.apply(&all).await?;
+    let applied = start.elapsed();
     let api: Api<Service> = Api::namespaced(ground.stage().site.client(), ground.name());
     let given = wait_for(PATIENCE, &format!("addresses for {count} Services"), || async {
         let list = api.list(&ListParams::default()).await?;
@@ -37,6 +40,7 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
         Ok(Some(given))
     })
     .await?;
+    println!("    {count} Services: applied in {applied:.1?}, all with an address after {:.1?}", start.elapsed());
     let distinct: BTreeSet<&String> = given.iter().collect();
     ensure!(distinct.len() == count, "{} addresses for {count} Services: {given:?}", distinct.len());
     wait_for(PATIENCE, "the Eip to show them all", || async {
@@ -44,6 +48,10 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
         Ok((status.usage == Some(i64::try_from(count)?)).then_some(()))
     })
     .await?;
+    let start = Instant::now();
     ground.kubectl(&["delete", "services", "--all"]).await?;
-    ground.eip_shows(ground.name(), &[]).await.map(drop)
+    let deleted = start.elapsed();
+    ground.eip_shows(ground.name(), &[]).await?;
+    println!("    deleted in {deleted:.1?}, all free after {:.1?}", start.elapsed());
+    Ok(())
 }

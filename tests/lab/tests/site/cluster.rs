@@ -84,20 +84,29 @@ pub(crate) async fn is_real(site: &Site) -> Result<()> {
 
 /// Each process of a node is the node's first one, one of the lab's three programs, the runtime's keeper of a container,
 /// or one that the runtime says is a container's.
+///
+/// Looked at until it holds: between two looks the runtime starts and ends a container's program through short-lived
+/// processes of its own (`runc`), of which none may stay.
 async fn processes_are_accounted_for(site: &Site) -> Result<()> {
     for node in site.nodes() {
-        let containers = node.containers().await?;
-        let names: BTreeSet<_> = containers.iter().filter_map(|container| container.name.as_deref()).collect();
-        ensure!(names == BTreeSet::from(["web"]), "{} runs containers {names:?}", node.name());
-        let of_containers: BTreeSet<u32> = containers.iter().map(|container| container.lab_pid).collect();
-        let programs: BTreeSet<u32> = node.components().iter().filter_map(|daemon| daemon.pid()).collect();
-        for process in node.processes()? {
-            let known = process.pid == 1
-                || programs.contains(&process.lab_pid)
-                || of_containers.contains(&process.lab_pid)
-                || process.command.contains("containerd-shim-runc-v2");
-            ensure!(known, "nobody knows {process:?} on {}", node.name());
-        }
+        let what = format!("an owner for each process of {}", node.name());
+        wait_for(Duration::from_secs(10), &what, || async { accounted_for(node).await.map(Some) }).await?;
+    }
+    Ok(())
+}
+
+async fn accounted_for(node: &Node) -> Result<()> {
+    let containers = node.containers().await?;
+    let names: BTreeSet<_> = containers.iter().filter_map(|container| container.name.as_deref()).collect();
+    ensure!(names == BTreeSet::from(["web"]), "{} runs containers {names:?}", node.name());
+    let of_containers: BTreeSet<u32> = containers.iter().map(|container| container.lab_pid).collect();
+    let programs: BTreeSet<u32> = node.components().iter().filter_map(|daemon| daemon.pid()).collect();
+    for process in node.processes()? {
+        let known = process.pid == 1
+            || programs.contains(&process.lab_pid)
+            || of_containers.contains(&process.lab_pid)
+            || process.command.contains("containerd-shim-runc-v2");
+        ensure!(known, "nobody knows {process:?} on {}", node.name());
     }
     Ok(())
 }

@@ -30,7 +30,9 @@ fn main() -> Result<ExitCode> {
     capsule::play_role()?;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let Some((parts::PLAY, part)) = arguments.first().map(String::as_str).zip(arguments.get(1)) {
-        return parts::play(part).map(|()| ExitCode::SUCCESS);
+        // Not by returning it: with RUST_BACKTRACE set, the cause would be lost above its backtrace.
+        let outcome = parts::play(part).inspect_err(|error| eprintln!("{part}: {error:#}"));
+        return Ok(if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
     let chosen = TESTS.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|text| name.contains(*text)));
@@ -46,7 +48,7 @@ fn main() -> Result<ExitCode> {
             }
             Err(error) => {
                 failed += 1;
-                println!("test {name} ... FAILED ({took:.1} s): {error:?}");
+                println!("test {name} ... FAILED ({took:.1} s): {error:#}");
             }
         }
     }
