@@ -1,6 +1,6 @@
 //! Which Services are ours.
 
-use ironlb_model::{OptIn, Service, Settings};
+use ironlb_model::{SelectionRule, Service, Settings};
 
 /// Why a Service is not ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,20 +42,16 @@ pub enum Standing {
 
 /// Whose is this Service?
 pub(crate) fn standing(service: &Service, settings: &Settings) -> Standing {
-    let why = if service.deleting {
-        NotOurs::Deleting
-    } else if settings.selects(service) {
-        return Standing::Ours;
-    } else if !service.is_load_balancer {
-        NotOurs::NotLoadBalancer
-    } else if service.load_balancer_class.is_some() {
-        NotOurs::OtherClass
-    } else if service.opt_in == OptIn::Other {
-        NotOurs::OtherAnnotation
-    } else {
-        NotOurs::NotAnnotated
-    };
-    Standing::NotOurs(why)
+    if service.deleting {
+        return Standing::NotOurs(NotOurs::Deleting);
+    }
+    Standing::NotOurs(match settings.judge(service) {
+        (_, true) => return Standing::Ours,
+        (SelectionRule::Type, false) => NotOurs::NotLoadBalancer,
+        (SelectionRule::Class, false) => NotOurs::OtherClass,
+        (SelectionRule::Annotation, false) => NotOurs::OtherAnnotation,
+        (SelectionRule::Selection, false) => NotOurs::NotAnnotated,
+    })
 }
 
 /// Did ironlb or OpenELB ever write on this Service? Without a trace of that nothing on it is touched.

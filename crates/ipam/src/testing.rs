@@ -52,6 +52,7 @@ pub(crate) fn service(id: &str) -> Service {
         wanted_eip: None,
         wanted_protocol: None,
         wish: Vec::new(),
+        wish_source: None,
         wish_unreadable: None,
         remembered: Vec::new(),
         families: vec![IpFamily::V4],

@@ -44,8 +44,9 @@ pub use rendezvous::{NodeKey, VipKey, compare_preference};
 pub use selector::{Operator, Requirement, Selector};
 pub use service::{
     Condition, ConditionStatus, FamilyPolicy, IngressAddress, OptIn, Port, Service, TrafficPolicy, Transport,
+    WishSource,
 };
-pub use settings::{ServiceSelection, Settings};
+pub use settings::{SelectionRule, ServiceSelection, Settings};
 pub use snapshot::Snapshot;
 pub use speaker::{Interface, Interfaces, ReportedInterface, SpeakerReport, WithheldVip};
 pub use time::{ResourceVersion, Timestamp, WallTime};

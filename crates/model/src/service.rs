@@ -17,6 +17,15 @@ pub enum OptIn {
     Other,
 }
 
+/// Where a Service says which addresses it asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WishSource {
+    /// Annotation `eip.openelb.kubesphere.io/v1alpha1`.
+    Annotation,
+    /// `spec.loadBalancerIP`.
+    LoadBalancerIp,
+}
+
 /// `spec.externalTrafficPolicy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum TrafficPolicy {
@@ -130,6 +139,8 @@ pub struct Service {
     /// The addresses asked for, by annotation `eip.openelb.kubesphere.io/v1alpha1` or else by `spec.loadBalancerIP`; at most
     /// one of each family.
     pub wish: Vec<IpAddr>,
+    /// Where the wish is written, be it readable or not; none where none is written.
+    pub wish_source: Option<WishSource>,
     /// A wish was written that cannot be read; it is not the same as no wish.
     pub wish_unreadable: Option<String>,
     /// The addresses annotation `ironlb.io/addresses` lists: what a restored backup held. A wish, never a proof.

@@ -12,6 +12,19 @@ pub enum ServiceSelection {
     All,
 }
 
+/// What settles whether a Service is ours, the first that applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SelectionRule {
+    /// `spec.type` is not `LoadBalancer`.
+    Type,
+    /// `spec.loadBalancerClass`.
+    Class,
+    /// The annotation that opts in.
+    Annotation,
+    /// `--service-selection`.
+    Selection,
+}
+
 /// Settings that decisions depend on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -22,17 +35,25 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Is this Service ironlb's? Its class decides where there is one, else the annotation that opts in, else
-    /// `--service-selection`.
+    /// Is this Service ironlb's?
     #[must_use]
     pub fn selects(&self, service: &Service) -> bool {
-        service.is_load_balancer
-            && match (&service.load_balancer_class, service.opt_in) {
-                (Some(class), _) => *class == self.load_balancer_class,
-                (None, OptIn::Ours) => true,
-                (None, OptIn::Other) => false,
-                (None, OptIn::Absent) => self.service_selection == ServiceSelection::All,
-            }
+        self.judge(service).1
+    }
+
+    /// Is this Service ironlb's, and by what? Its class decides where there is one, else the annotation that opts in, else
+    /// `--service-selection`.
+    #[must_use]
+    pub fn judge(&self, service: &Service) -> (SelectionRule, bool) {
+        if !service.is_load_balancer {
+            return (SelectionRule::Type, false);
+        }
+        match (&service.load_balancer_class, service.opt_in) {
+            (Some(class), _) => (SelectionRule::Class, *class == self.load_balancer_class),
+            (None, OptIn::Ours) => (SelectionRule::Annotation, true),
+            (None, OptIn::Other) => (SelectionRule::Annotation, false),
+            (None, OptIn::Absent) => (SelectionRule::Selection, self.service_selection == ServiceSelection::All),
+        }
     }
 }
 

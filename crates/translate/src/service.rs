@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ironlb_api::names::{annotation, condition, finalizer, label};
 use ironlb_model::{
     Announcement, EipName, FamilyPolicy, IngressAddress, IpFamily, Issue, IssueReason, ObjectRef, OptIn, Port, Service,
-    ServiceId, TrafficPolicy, Transport,
+    ServiceId, TrafficPolicy, Transport, WishSource,
 };
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -31,12 +31,15 @@ pub fn service(object: &core::Service) -> (Service, Vec<Issue>) {
         });
     };
 
-    let (wish, wish_unreadable) = match read_wish(meta, spec) {
-        Ok(wish) => (wish, None),
-        Err((field, text, said)) => {
-            fault(field, said);
-            (Vec::new(), Some(text))
-        }
+    let (wish_source, wish, wish_unreadable) = match written_wish(meta, spec) {
+        None => (None, Vec::new(), None),
+        Some((source, field, text)) => match wish::parse_wish(text) {
+            Ok(wish) => (Some(source), wish, None),
+            Err(said) => {
+                fault(field, format!("the wished address cannot be read: {said}"));
+                (Some(source), Vec::new(), Some(text.to_owned()))
+            }
+        },
     };
     let wanted_protocol = match metadata::annotation(meta, annotation::PROTOCOL).map(str::trim) {
         None | Some("") => None,
@@ -66,6 +69,7 @@ pub fn service(object: &core::Service) -> (Service, Vec<Issue>) {
         wanted_eip: eip_name(metadata::annotation(meta, annotation::WANTED_EIP)),
         wanted_protocol,
         wish,
+        wish_source,
         wish_unreadable,
         remembered: metadata::annotation(meta, annotation::ADDRESSES).map(wish::parse_remembered).unwrap_or_default(),
         families: spec.ip_families.iter().flatten().filter_map(|family| family_of(family)).collect(),
@@ -101,19 +105,14 @@ pub fn service(object: &core::Service) -> (Service, Vec<Issue>) {
     (read, issues)
 }
 
-/// The addresses asked for. An annotation that is there counts even when it is empty, as with OpenELB since 0.6: there it means
-/// any address, and reading on in `loadBalancerIP` would move the address of an adopted Service.
-fn read_wish(meta: &ObjectMeta, spec: &core::ServiceSpec) -> Result<Vec<IpAddr>, (String, String, String)> {
-    let (field, text) = match (metadata::annotation(meta, annotation::WANTED_ADDRESS), spec.load_balancer_ip.as_deref())
-    {
-        (Some(text), _) => (metadata::annotation_path(annotation::WANTED_ADDRESS), text),
-        (None, Some(text)) => ("spec.loadBalancerIP".to_owned(), text),
-        (None, None) => return Ok(Vec::new()),
-    };
-    wish::parse_wish(text).map_err(|fault| {
-        let said = format!("the wished address cannot be read: {fault}");
-        (field, text.to_owned(), said)
-    })
+/// Where the addresses asked for are written: source, field and text. An annotation that is there counts even when it is empty, as
+/// with OpenELB since 0.6: there it means any address, and reading on in `loadBalancerIP` would move the address of an adopted Service.
+fn written_wish<'o>(meta: &'o ObjectMeta, spec: &'o core::ServiceSpec) -> Option<(WishSource, String, &'o str)> {
+    if let Some(text) = metadata::annotation(meta, annotation::WANTED_ADDRESS) {
+        return Some((WishSource::Annotation, metadata::annotation_path(annotation::WANTED_ADDRESS), text));
+    }
+    let text = spec.load_balancer_ip.as_deref()?;
+    Some((WishSource::LoadBalancerIp, "spec.loadBalancerIP".to_owned(), text))
 }
 
 fn eip_name(text: Option<&str>) -> Option<EipName> {

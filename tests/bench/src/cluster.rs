@@ -184,6 +184,7 @@ fn service(id: ServiceId, eip: &str, created: i64) -> Service {
         wanted_eip: Some(eip.into()),
         wanted_protocol: Some(Announcement::Layer2),
         wish: Vec::new(),
+        wish_source: None,
         wish_unreadable: None,
         remembered: Vec::new(),
         families: vec![IpFamily::V4],

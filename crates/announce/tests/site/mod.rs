@@ -41,6 +41,7 @@ pub(crate) fn service(name: &str, vips: &[IpAddr]) -> Service {
         wanted_eip: None,
         wanted_protocol: None,
         wish: Vec::new(),
+        wish_source: None,
         wish_unreadable: None,
         remembered: Vec::new(),
         families: vec![IpFamily::V4],

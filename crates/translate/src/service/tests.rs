@@ -51,6 +51,7 @@ fn the_quick_start_is_read_as_it_is_meant() {
             wanted_eip: Some("pool".into()),
             wanted_protocol: Some(Announcement::Layer2),
             wish: vec![],
+            wish_source: None,
             wish_unreadable: None,
             remembered: vec![],
             families: vec![IpFamily::V4],
@@ -122,6 +123,8 @@ fn the_wish_is_the_annotations_before_the_specs() {
             object["spec"]["loadBalancerIP"] = json!(text);
         }
         let (read, issues) = read(object.clone());
+        let source = annotation.map(|_| WishSource::Annotation).or(field.map(|_| WishSource::LoadBalancerIp));
+        assert_eq!(read.wish_source, source, "{object}");
         assert_eq!((read.wish, read.wish_unreadable.as_deref()), (addresses(wish), unreadable), "{object}");
         assert_eq!(issues.len(), usize::from(unreadable.is_some()), "{object}");
     }
