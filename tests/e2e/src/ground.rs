@@ -59,6 +59,11 @@ impl<'a> Ground<'a> {
         &self.namespace
     }
 
+    /// Prints a line for a reader. It names the scenario, because others may run beside it.
+    pub fn say(&self, text: &str) {
+        println!("    {}: {text}", self.namespace);
+    }
+
     /// The name for a measurement of this scenario.
     #[must_use]
     pub fn record(&self, what: &str) -> String {

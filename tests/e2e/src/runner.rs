@@ -1,15 +1,17 @@
 //! Runs scenarios on sites, and says how it went.
 //!
 //! Sites are dear and scenarios are cheap, so scenarios share a site: each works in a namespace and with addresses of its own and
-//! leaves neither behind. What changes the site itself (power cuts, a stopped API server) comes after what does not, one
-//! at a time, and is put back in order before the next.
+//! leaves neither behind. Those that only ask and tell the API server run several at once. What looks at the network or changes
+//! the site itself (power cuts, a stopped API server) comes after, one at a time, and is put back in order before the next.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use futures::stream::{self, StreamExt};
 use ironlb_lab::{Capsule, SiteSpec};
 
 use crate::evidence;
@@ -39,9 +41,23 @@ pub struct SitePlan {
     pub title: &'static str,
     /// The site's description.
     pub spec: fn() -> SiteSpec,
-    /// What is shown on it, in this order.
+    /// What is shown on it first, up to [`AT_ONCE`] at once: scenarios that ask and tell nobody but the API server, and that nothing
+    /// in another namespace can disturb. So none of them makes a default Eip, or a Service that takes an address from any Eip,
+    /// or counts on the time that something takes.
+    pub together: Vec<Scenario>,
+    /// What is shown after that, one at a time, in this order.
     pub scenarios: Vec<Scenario>,
 }
+
+impl SitePlan {
+    /// All of its scenarios.
+    pub fn all(&self) -> impl Iterator<Item = &Scenario> {
+        self.together.iter().chain(&self.scenarios)
+    }
+}
+
+/// So many scenarios run at once. Chosen: they mostly wait, and twice as many as a small machine has cores leave none idle.
+const AT_ONCE: usize = 4;
 
 /// Which scenarios are wanted: those whose name holds one of the texts; all if there is none.
 #[derive(Debug, Default)]
@@ -61,7 +77,7 @@ impl Filter {
 /// Prints the names of the scenarios, as `cargo test -- --list` does.
 pub fn list(plans: &[SitePlan], filter: &Filter) {
     for plan in plans {
-        for scenario in plan.scenarios.iter().filter(|scenario| filter.admits(scenario.name)) {
+        for scenario in plan.all().filter(|scenario| filter.admits(scenario.name)) {
             println!("{}: test", scenario.name);
         }
     }
@@ -71,37 +87,60 @@ pub fn list(plans: &[SitePlan], filter: &Filter) {
 pub async fn run(capsule: &Capsule, plans: &[SitePlan], filter: &Filter, records: &Path) -> bool {
     let mut tally = Tally::default();
     for plan in plans {
-        let (wanted, others): (Vec<Scenario>, Vec<_>) =
-            plan.scenarios.iter().partition(|scenario| filter.admits(scenario.name));
-        tally.left_out += others.len();
-        if !wanted.is_empty() {
-            on_site(capsule, plan, &wanted, records, &mut tally).await;
+        let wanted = |scenarios: &[Scenario]| -> Vec<Scenario> {
+            scenarios.iter().filter(|scenario| filter.admits(scenario.name)).copied().collect()
+        };
+        let (together, one_by_one) = (wanted(&plan.together), wanted(&plan.scenarios));
+        let count = together.len() + one_by_one.len();
+        tally.left_out += plan.all().count() - count;
+        if count == 0 {
+            continue;
         }
+        println!("\nsite: {}", plan.title);
+        let start = Instant::now();
+        let raised = Stage::raise(capsule, (plan.spec)(), records).await;
+        let stage = match raised {
+            Ok(stage) => stage,
+            Err(error) => {
+                tally.note(&format!("site: {}", plan.title), start.elapsed(), Err(error));
+                tally.not_run += count;
+                continue;
+            }
+        };
+        tally.note(&format!("site: {}", plan.title), start.elapsed(), Ok(()));
+        let shared = RefCell::new(tally);
+        at_once(&stage, together, &shared).await;
+        tally = shared.into_inner();
+        for scenario in one_by_one {
+            let (took, outcome) = timed(&stage, &scenario).await;
+            tally.note(scenario.name, took, outcome);
+        }
+        let start = Instant::now();
+        let outcome = stage.site.down().await;
+        tally.note(&format!("site taken down: {}", plan.title), start.elapsed(), outcome);
     }
     tally.close()
 }
 
-async fn on_site(capsule: &Capsule, plan: &SitePlan, scenarios: &[Scenario], records: &Path, tally: &mut Tally) {
-    println!("\nsite: {}", plan.title);
-    let start = Instant::now();
-    let stage = match Stage::raise(capsule, (plan.spec)(), records).await {
-        Ok(stage) => stage,
-        Err(error) => {
-            tally.note(&format!("site: {}", plan.title), start.elapsed(), Err(error));
-            tally.not_run += scenarios.len();
-            return;
-        }
-    };
-    tally.note(&format!("site: {}", plan.title), start.elapsed(), Ok(()));
-    for scenario in scenarios {
-        println!("test {}: {}", scenario.name, scenario.shows);
-        let start = Instant::now();
-        let outcome = one(&stage, scenario).await;
-        tally.note(scenario.name, start.elapsed(), outcome);
+/// Runs up to [`AT_ONCE`] of the scenarios at any time.
+async fn at_once(stage: &Stage, scenarios: Vec<Scenario>, tally: &RefCell<Tally>) {
+    let (start, count) = (Instant::now(), scenarios.len());
+    let all = stream::iter(scenarios);
+    all.for_each_concurrent(AT_ONCE, |scenario| async move {
+        let (took, outcome) = timed(stage, &scenario).await;
+        tally.borrow_mut().note(scenario.name, took, outcome);
+    })
+    .await;
+    if count > 1 {
+        println!("{count} scenarios, up to {AT_ONCE} at once: {:.1} s", start.elapsed().as_secs_f64());
     }
+}
+
+async fn timed(stage: &Stage, scenario: &Scenario) -> (Duration, Result<()>) {
+    println!("test {}: {}", scenario.name, scenario.shows);
     let start = Instant::now();
-    let outcome = stage.site.down().await;
-    tally.note(&format!("site taken down: {}", plan.title), start.elapsed(), outcome);
+    let outcome = one(stage, scenario).await;
+    (start.elapsed(), outcome)
 }
 
 /// One scenario on ground of its own, which is cleared whatever came of it.
@@ -109,8 +148,9 @@ async fn one(stage: &Stage, scenario: &Scenario) -> Result<()> {
     let ground = Ground::lay(stage, scenario.name, scenario.first_address).await?;
     let outcome = (scenario.run)(&ground).await;
     if let Err(error) = &outcome {
-        println!("{error:#}");
+        ground.say(&format!("{error:#}"));
         evidence::print(stage, Some(ground.name())).await;
+        // On a site on which nothing is broken this only looks, so it does not disturb what runs beside.
         stage.mend().await?;
     }
     let cleared = ground.clear().await;

@@ -40,7 +40,8 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
         Ok(Some(given))
     })
     .await?;
-    println!("    {count} Services: applied in {applied:.1?}, all with an address after {:.1?}", start.elapsed());
+    ground
+        .say(&format!("{count} Services: applied in {applied:.1?}, all with an address after {:.1?}", start.elapsed()));
     let distinct: BTreeSet<&String> = given.iter().collect();
     ensure!(distinct.len() == count, "{} addresses for {count} Services: {given:?}", distinct.len());
     wait_for(PATIENCE, "the Eip to show them all", || async {
@@ -52,6 +53,6 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     ground.kubectl(&["delete", "services", "--all"]).await?;
     let deleted = start.elapsed();
     ground.eip_shows(ground.name(), &[]).await?;
-    println!("    deleted in {deleted:.1?}, all free after {:.1?}", start.elapsed());
+    ground.say(&format!("deleted in {deleted:.1?}, all free after {:.1?}", start.elapsed()));
     Ok(())
 }
