@@ -27,7 +27,7 @@ const COLUMNS: &[Column] = &[
     column("Eip", "usage", "integer", ".status.usage"),
     column("Eip", "total", "integer", ".status.poolSize"),
     column("Eip", "ready", "string", READY),
-    wide("Eip", "protocol", "string", ".spec.protocol"),
+    column("Eip", "protocol", "string", ".spec.protocol"),
     column("Eip", "age", "date", CREATED),
     column("BgpConf", "as", "integer", ".spec.as"),
     column("BgpConf", "ready", "string", READY),

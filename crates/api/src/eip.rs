@@ -91,6 +91,10 @@ pub struct EipSpec {
     /// How many addresses a namespace may hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota: Option<Quota>,
+    /// How long an address that was given back is kept from other Services, such as `5m` or `1h30m`; the Service that had it
+    /// gets it back at once. Absent is no time at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reuse_delay: Option<String>,
     /// Settings for `layer2` and `vip`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layer2: Option<EipLayer2>,
@@ -99,14 +103,14 @@ pub struct EipSpec {
     pub bgp: Option<EipBgp>,
 }
 
-/// An address kept for a Service by name, or for Services by label.
+/// An address, or several, kept for a Service by name, or for Services by label.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Reservation {
-    /// The address.
+    /// The address, in the grammar of the Eip's `address`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// The namespace of the Service it is kept for.
+    /// The namespace of the Service it is kept for; with `serviceSelector` it may be left out, and is then any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
     /// The name of the Service it is kept for.
@@ -122,7 +126,8 @@ pub struct Reservation {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Quota {
-    /// The number for each namespace; absent is without limit.
+    /// The number for each namespace; absent is without limit. An address that several Services of a namespace share counts
+    /// once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub addresses_per_namespace: Option<i64>,
 }
