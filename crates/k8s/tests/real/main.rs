@@ -3,15 +3,16 @@
 
 mod crds;
 mod leadership;
-mod server;
 mod watches;
 mod writes;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use ironlb_k8s::Clients;
+use ironlb_apiserver::ApiServer;
 use ironlb_k8s::crds::apply_crds;
+use ironlb_k8s::{Clients, Source};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use kube::api::DeleteParams;
@@ -20,7 +21,36 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-use crate::server::Server;
+/// A server, with the clients of the crate under test.
+struct Server(ApiServer);
+
+impl std::ops::Deref for Server {
+    type Target = ApiServer;
+
+    fn deref(&self) -> &ApiServer {
+        &self.0
+    }
+}
+
+impl Server {
+    async fn start() -> Result<Self> {
+        Ok(Self(ApiServer::start(&[]).await?))
+    }
+
+    /// Clients with every right.
+    async fn clients(&self) -> Result<Clients> {
+        self.clients_of(self.admin()).await
+    }
+
+    /// Clients without any right.
+    async fn powerless(&self) -> Result<Clients> {
+        self.clients_of(self.nobody()).await
+    }
+
+    async fn clients_of(&self, kubeconfig: PathBuf) -> Result<Clients> {
+        Ok(Clients::connect(&Source { kubeconfig: Some(kubeconfig), context: None }).await?)
+    }
+}
 
 /// The server of all tests that leave it alone, with the CRDs in place.
 async fn shared() -> Result<&'static Server> {

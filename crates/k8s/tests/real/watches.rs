@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::{alone, clients, create, eventually, shared};
 
 const EVERYTHING: Scope =
-    Scope { namespaces: true, endpoints: true, speakers: true, bgp: true, leases: true, openelb: true };
+    Scope { namespaces: true, endpoints: true, speakers: true, bgp: true, leases: true, openelb: Some(Search::All) };
 
 fn service(name: &str) -> serde_json::Value {
     json!({"metadata": {"name": name}, "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}})
@@ -197,10 +197,10 @@ async fn without_rights_nothing_is_taken_for_gone() -> Result<()> {
 }
 
 #[tokio::test]
-async fn openelb_is_seen_while_it_runs() -> Result<()> {
+async fn openelb_is_seen_while_it_is_there() -> Result<()> {
     let server = shared().await?;
     let client = server.clients().await?.ordinary;
-    assert_eq!(ironlb_k8s::openelb::find(&client).await?, [""; 0]);
+    assert_eq!(find(&client, Search::All).await?, [""; 0]);
     let namespaces: Api<Namespace> = Api::all(client.clone());
     create(&namespaces, json!({"metadata": {"name": "lb"}})).await?;
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), "lb");
@@ -213,13 +213,24 @@ async fn openelb_is_seen_while_it_runs() -> Result<()> {
     .await?;
     let webhooks: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
     create(&webhooks, json!({"metadata": {"name": "openelb-admission"}})).await?;
-    assert_eq!(
-        ironlb_k8s::openelb::find(&client).await?,
-        ["Deployment lb/openelb-controller", "ValidatingWebhookConfiguration openelb-admission"]
-    );
-    // Scaled to nothing it does nothing, and the way back stays open.
+    let all = ["Deployment lb/openelb-controller", "ValidatingWebhookConfiguration openelb-admission"];
+    assert_eq!(find(&client, Search::All).await?, all);
+    assert_eq!(find(&client, Search::First).await?, all[..1]);
+    // Scaled to nothing it may be scaled up again by whatever manages it.
     let none = json!({"spec": {"replicas": 0}});
     deployments.patch("openelb-controller", &PatchParams::default(), &Patch::Merge(none)).await?;
-    assert_eq!(ironlb_k8s::openelb::find(&client).await?, ["ValidatingWebhookConfiguration openelb-admission"]);
+    assert_eq!(find(&client, Search::All).await?, all);
+    deployments.delete("openelb-controller", &DeleteParams::default()).await?;
+    // What the manager of version 0.5 leaves behind still holds the addresses.
+    let sets: Api<DaemonSet> = Api::namespaced(client.clone(), "lb");
+    create(
+        &sets,
+        json!({"metadata": {"name": "openelb-keepalive-vip"}, "spec": {"selector": {"matchLabels": labels}, "template": pod}}),
+    )
+    .await?;
+    assert_eq!(
+        find(&client, Search::All).await?,
+        ["DaemonSet lb/openelb-keepalive-vip", "ValidatingWebhookConfiguration openelb-admission"]
+    );
     Ok(())
 }

@@ -203,14 +203,14 @@ async fn the_status_of_an_eip_is_replaced_and_its_finalizer_removed() -> Result<
     let untouched = eips.patch_status("written", &PatchParams::default(), &Patch::Merge(through_status)).await?;
     assert_eq!(untouched.metadata.finalizers.map(|f| f.len()), Some(1));
 
-    assert_eq!(writer.remove_eip_finalizer(&"written".into(), seen).await, Outcome::Conflict);
-    assert_eq!(writer.remove_eip_finalizer(&"written".into(), written).await.category(), "Written");
+    assert_eq!(writer.remove_finalizer(&ObjectRef::Eip("written".into()), seen).await, Outcome::Conflict);
+    assert_eq!(writer.remove_finalizer(&ObjectRef::Eip("written".into()), written).await.category(), "Written");
     let after = eips.get("written").await?;
     assert!(after.metadata.finalizers.unwrap_or_default().is_empty());
     assert_eq!(after.spec.interface.as_deref(), Some("eth0"));
     let now = version(&eips.get("written").await?.metadata);
-    assert_eq!(writer.remove_eip_finalizer(&"written".into(), now).await, Outcome::Unchanged { version: now });
-    assert_eq!(writer.remove_eip_finalizer(&"absent".into(), now).await, Outcome::Gone);
+    assert_eq!(writer.remove_finalizer(&ObjectRef::Eip("written".into()), now).await, Outcome::Unchanged { version: now });
+    assert_eq!(writer.remove_finalizer(&ObjectRef::Eip("absent".into()), now).await, Outcome::Gone);
     Ok(())
 }
 

@@ -1,15 +1,24 @@
-//! A real etcd and kube-apiserver on the loopback interface, for the tests of one program.
+//! A real etcd and kube-apiserver on the loopback interface, for tests and benchmarks that need no node.
+//!
+//! What it does: starts both with certificates of their own, makes kubeconfigs, and lets the API server be stopped, killed or cut off
+//! from its past. What it does not do: nodes, controllers and networks are the lab's. It needs no root.
+//!
+//! Invariant: nothing outlives the process that started it. Start reading at [`ApiServer::start`].
+
+#![forbid(unsafe_code)]
 
 use std::env;
 use std::fs;
-use std::io::Write;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use ironlb_k8s::{Clients, Source};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, SanType};
 use serde_json::json;
 
@@ -18,16 +27,22 @@ const STARTS_WITHIN: Duration = Duration::from_secs(120);
 
 /// A running etcd and API server. Both end, and their folder goes, when this process ends in whatever way: a shell between waits for
 /// the end of its standard input.
-pub(crate) struct Server {
+#[derive(Debug)]
+pub struct ApiServer {
     folder: PathBuf,
+    port: u16,
+    etcd_port: u16,
     _shell: Child,
 }
 
-impl Server {
-    /// Starts both and waits until the API server is ready.
-    pub(crate) async fn start() -> Result<Self> {
+impl ApiServer {
+    /// Starts both, the API server with these flags besides its own, and waits until it is ready.
+    ///
+    /// # Errors
+    /// The lab's Kubernetes is not built, or does not start.
+    pub async fn start(flags: &[&str]) -> Result<Self> {
         let program = controlplane()?;
-        let folder = env::temp_dir().join(format!("ironlb-k8s-test-{}-{}", std::process::id(), free_port()?));
+        let folder = env::temp_dir().join(format!("ironlb-apiserver-{}-{}", std::process::id(), free_port()?));
         fs::create_dir_all(&folder)?;
         let (client, peer, api) = (free_port()?, free_port()?, free_port()?);
         certificates(&folder)?;
@@ -46,8 +61,9 @@ impl Server {
              --endpoint-reconciler-type none --service-cluster-ip-range 10.123.0.0/16 --authorization-mode RBAC \
              --tls-cert-file {0}/server.crt --tls-private-key-file {0}/server.key --token-auth-file {0}/tokens.csv \
              --service-account-issuer https://test --service-account-key-file {0}/token.pub \
-             --service-account-signing-key-file {0}/token.key --shutdown-delay-duration 0s",
-            folder.display()
+             --service-account-signing-key-file {0}/token.key --shutdown-delay-duration 0s {1}",
+            folder.display(),
+            flags.join(" ")
         );
         // The API server runs in a loop, so that a test may kill it and have it back.
         let script = format!(
@@ -67,23 +83,59 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .context("bash")?;
-        let server = Self { folder, _shell: shell };
+        let server = Self { folder, port: api, etcd_port: client, _shell: shell };
         server.wait_until_ready().await?;
         Ok(server)
     }
 
-    /// Clients with every right.
-    pub(crate) async fn clients(&self) -> Result<Clients> {
-        Ok(Clients::connect(&self.source("admin.conf")).await?)
+    /// The kubeconfig of somebody with every right.
+    #[must_use]
+    pub fn admin(&self) -> PathBuf {
+        self.folder.join("admin.conf")
     }
 
-    /// Clients without any right.
-    pub(crate) async fn powerless(&self) -> Result<Clients> {
-        Ok(Clients::connect(&self.source("nobody.conf")).await?)
+    /// The kubeconfig of somebody without any right.
+    #[must_use]
+    pub fn nobody(&self) -> PathBuf {
+        self.folder.join("nobody.conf")
     }
 
-    /// Sends the API server a signal, by its name.
-    pub(crate) fn signal(&self, name: &str) -> Result<()> {
+    /// A kubeconfig of somebody with every right that leads to another port of this machine.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn admin_by_way_of(&self, port: u16) -> Result<PathBuf> {
+        let path = self.folder.join(format!("admin-{port}.conf"));
+        fs::write(&path, kubeconfig(&self.folder, port, "test-admin").to_string())?;
+        Ok(path)
+    }
+
+    /// A client with every right.
+    ///
+    /// # Errors
+    /// The kubeconfig cannot be used.
+    pub async fn client(&self) -> Result<Client> {
+        let kubeconfig = Kubeconfig::read_from(self.admin())?;
+        Ok(Client::try_from(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)?)
+    }
+
+    /// The port the API server listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A folder that goes with the server.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Sends the API server a signal, by its name. One that has been killed is started again after a second.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn signal(&self, name: &str) -> Result<()> {
         let pid = fs::read_to_string(self.folder.join("apiserver.pid"))?;
         ensure!(
             Command::new("kill").arg(format!("-{name}")).arg(pid.trim()).status()?.success(),
@@ -92,18 +144,37 @@ impl Server {
         Ok(())
     }
 
-    fn source(&self, file: &str) -> Source {
-        Source { kubeconfig: Some(self.folder.join(file)), context: None }
+    /// Makes etcd forget everything before `revision`, which is a resource version.
+    ///
+    /// # Errors
+    /// etcd refuses.
+    pub fn compact(&self, revision: u64) -> Result<()> {
+        let body = json!({"revision": revision.to_string(), "physical": true}).to_string();
+        let mut etcd = TcpStream::connect(("127.0.0.1", self.etcd_port)).context("etcd")?;
+        write!(
+            etcd,
+            "POST /v3/kv/compaction HTTP/1.1\r\nHost: etcd\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )?;
+        let mut answer = String::new();
+        etcd.read_to_string(&mut answer)?;
+        ensure!(answer.starts_with("HTTP/1.1 200"), "etcd does not compact: {answer}");
+        Ok(())
     }
 
-    async fn wait_until_ready(&self) -> Result<()> {
+    /// Waits until it answers.
+    ///
+    /// # Errors
+    /// It does not; the end of its log is told.
+    pub async fn wait_until_ready(&self) -> Result<()> {
         let begun = Instant::now();
         loop {
-            let ready = async {
-                let namespaces = kube::Api::<k8s_openapi::api::core::v1::Namespace>::all(self.clients().await?.lease);
+            let asked = async {
+                let namespaces: Api<Namespace> = Api::all(self.client().await?);
                 anyhow::Ok(namespaces.get("default").await?)
             };
-            match ready.await {
+            let ready = tokio::time::timeout(Duration::from_secs(5), asked).await;
+            match ready.context("no answer").and_then(|answer| answer) {
                 Ok(_) => return Ok(()),
                 Err(error) if begun.elapsed() > STARTS_WITHIN => {
                     let log = fs::read_to_string(self.folder.join("apiserver.log")).unwrap_or_default();
