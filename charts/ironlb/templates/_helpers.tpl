@@ -63,7 +63,7 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 
 {{/* What controller and speaker need to notice OpenELB: a list by name is granted by name. */}}
 {{- define "ironlb.openelbRules" -}}
-# To notice that OpenELB still runs, and then only to observe. It asks for these names in every namespace, and may ask for
+# To notice that OpenELB is still here, and then only to observe. It asks for these names in every namespace, and may ask for
 # no other.
 - apiGroups: [apps]
   resources: [deployments]
@@ -71,7 +71,7 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
   verbs: [get, list, watch]
 - apiGroups: [apps]
   resources: [daemonsets]
-  resourceNames: [openelb-speaker]
+  resourceNames: [openelb-speaker, openelb-keepalive-vip]
   verbs: [get, list, watch]
 - apiGroups: [admissionregistration.k8s.io]
   resources: [validatingwebhookconfigurations, mutatingwebhookconfigurations]

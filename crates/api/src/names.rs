@@ -83,6 +83,8 @@ pub mod finalizer {
     pub const BGP: &str = "finalizer.lb.kubesphere.io/v1alpha1";
     /// On a Service in NodeProxy mode.
     pub const NODE_PROXY: &str = "node-proxy.openelb.kubesphere.io/finalizer";
+    /// All that OpenELB leaves on Services.
+    pub const OF_SERVICES: [&str; 2] = [SERVICE, NODE_PROXY];
 }
 
 /// Condition types.
@@ -131,7 +133,8 @@ pub mod event {
     pub const CONFIG_SPEAKER_FAILED: &str = "ConfigSpeakerFailed";
 }
 
-/// Names of OpenELB's own workloads and objects: while they exist, ironlb only observes.
+/// Names of OpenELB's own workloads and objects: while they exist, ironlb only observes. Its chart puts the name of the release into
+/// those of the workloads, but the webhook configuration has the same name in every installation.
 pub mod openelb {
     /// The namespace it is installed in by default.
     pub const NAMESPACE: &str = "openelb-system";
@@ -141,6 +144,8 @@ pub mod openelb {
     pub const SPEAKER: &str = "openelb-speaker";
     /// The Deployment of version 0.5 and before.
     pub const MANAGER: &str = "openelb-manager";
+    /// The DaemonSet that the manager of version 0.5 makes for keepalived, and that outlives it.
+    pub const KEEPALIVE_VIP: &str = "openelb-keepalive-vip";
     /// Its webhook configurations.
     pub const ADMISSION: &str = "openelb-admission";
 }

@@ -9,7 +9,7 @@ pub(crate) async fn act(writer: &Writer, action: Action) -> Outcome {
         Action::PatchService(patch) => writer.patch_service(&patch).await,
         Action::PatchEip(patch) => writer.patch_eip(&patch).await,
         Action::PatchObject(patch) => writer.patch_conditions(&patch).await,
-        Action::RemoveEipFinalizer { eip, version } => writer.remove_eip_finalizer(&eip, version).await,
+        Action::RemoveFinalizer { object, version } => writer.remove_finalizer(&object, version).await,
         Action::Emit(event) => {
             let message = format!("an Event is not a write on its object ({})", event.reason);
             Outcome::Refused { code: 0, message }

@@ -1,6 +1,6 @@
 //! Everything the controller can do to the world.
 
-use ironlb_model::{EipName, EipPatch, ObjectPatch, ObjectRef, ResourceVersion, ServicePatch};
+use ironlb_model::{EipPatch, ObjectPatch, ObjectRef, ResourceVersion, ServicePatch};
 
 use crate::event::Event;
 
@@ -20,10 +20,10 @@ pub enum Action {
     PatchEip(EipPatch),
     /// Replace the conditions of a BgpConf or BgpPeer.
     PatchObject(ObjectPatch),
-    /// Take OpenELB's finalizer off an Eip: the object itself, not its status.
-    RemoveEipFinalizer {
-        /// The Eip.
-        eip: EipName,
+    /// Take OpenELB's finalizer off an Eip, BgpConf or BgpPeer: the object itself, not its status.
+    RemoveFinalizer {
+        /// The object.
+        object: ObjectRef,
         /// The version it was seen at.
         version: ResourceVersion,
     },
@@ -39,7 +39,7 @@ impl Action {
             Self::PatchService(patch) => ObjectRef::Service(patch.id.clone()),
             Self::PatchEip(patch) => ObjectRef::Eip(patch.eip.clone()),
             Self::PatchObject(patch) => patch.object.clone(),
-            Self::RemoveEipFinalizer { eip, .. } => ObjectRef::Eip(eip.clone()),
+            Self::RemoveFinalizer { object, .. } => object.clone(),
             Self::Emit(event) => event.object.clone(),
         }
     }
@@ -51,7 +51,7 @@ impl Action {
             Self::PatchService(_) => "PatchService",
             Self::PatchEip(_) => "PatchEip",
             Self::PatchObject(_) => "PatchObject",
-            Self::RemoveEipFinalizer { .. } => "RemoveEipFinalizer",
+            Self::RemoveFinalizer { .. } => "RemoveFinalizer",
             Self::Emit(_) => "Emit",
         }
     }

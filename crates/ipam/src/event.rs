@@ -47,5 +47,7 @@ pub(crate) const RELEASE_IP: &str = "ReleaseIP";
 pub(crate) const CONSTRUCT_REQUEST: &str = "ConstructRequest";
 /// Warning: the server refuses what is to be written on the Service.
 pub(crate) const UPDATE_SERVICE_STATUS: &str = "UpdateServiceStatus";
+/// Normal, on an Eip: what OpenELB gave out of it is ironlb's to keep from now on.
+pub(crate) const TAKEN_OVER: &str = "TakenOver";
 /// Normal or Warning: the address is announced, or not.
 pub(crate) const SET_BALANCER: &str = "SetBalancer";

@@ -3,7 +3,7 @@
 //! Nothing here is the truth of who holds what; that is in the Services. A controller that starts has an empty memory and loses
 //! nothing but the waits of failed writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::backoff::delay;
 use crate::eligible::{Standing, standing};
 use crate::event::{self, Event, EventType};
 use crate::in_flight::{InFlight, Write, WriteState};
+use crate::reason::Reason;
 
 /// Within this time three reversals of a status make it contended.
 const CONTENTION_WINDOW: Duration = Duration::from_mins(1);
@@ -89,6 +90,8 @@ pub struct Memory {
     shown: BTreeMap<ServiceId, Shown>,
     reversals: BTreeMap<ServiceId, Vec<Timestamp>>,
     contended_until: BTreeMap<ServiceId, Timestamp>,
+    /// What of OpenELB was found last, and on which Eips that was told.
+    told_openelb: (Vec<String>, BTreeSet<EipName>),
 }
 
 impl Memory {
@@ -107,6 +110,7 @@ impl Memory {
             shown: BTreeMap::new(),
             reversals: BTreeMap::new(),
             contended_until: BTreeMap::new(),
+            told_openelb: (Vec::new(), BTreeSet::new()),
         }
     }
 
@@ -269,6 +273,32 @@ impl Memory {
         let id = ActionId(self.next_id);
         self.next_id += 1;
         id
+    }
+
+    /// Tells on every Eip what of OpenELB is to be removed, once, and again when it is something else. A condition would be a write on
+    /// an object that is OpenELB's yet; on Services nothing is told, because there may be ten thousand of them.
+    pub(crate) fn note_openelb(&mut self, snapshot: &Snapshot) {
+        let (what, told) = &mut self.told_openelb;
+        if *what != snapshot.openelb {
+            what.clone_from(&snapshot.openelb);
+            told.clear();
+        }
+        let reason = Reason::OpenElbRunning { what: what.clone() };
+        for eip in snapshot.eips.values().filter(|eip| !told.contains(&eip.name)) {
+            self.to_tell.push(Event {
+                object: ObjectRef::Eip(eip.name.clone()),
+                uid: eip.uid.clone(),
+                kind: EventType::Warning,
+                reason: reason.category(),
+                message: reason.to_string(),
+            });
+        }
+        told.extend(snapshot.eips.keys().cloned());
+    }
+
+    /// OpenELB is gone: should it come back, that is told again.
+    pub(crate) fn forget_openelb(&mut self) {
+        self.told_openelb = (Vec::new(), BTreeSet::new());
     }
 
     /// The Events that are due.

@@ -338,7 +338,8 @@ impl fmt::Display for Reason {
             ),
             Self::OpenElbRunning { what } => write!(
                 f,
-                "OpenELB still runs here ({}), so ironlb only observes; remove it and ironlb takes the addresses over as they are",
+                "OpenELB is still in this cluster, so ironlb only observes; remove {} (docs/migration-from-openelb.md says how), and ironlb \
+                 takes the addresses over as they are",
                 what.join(", ")
             ),
             Self::StatusContended => f.write_str(

@@ -10,7 +10,7 @@ use crate::announced::Announcers;
 use crate::condition::replacement;
 use crate::diff;
 use crate::eligible::Standing;
-use crate::event::Event;
+use crate::event::{Event, EventType, TAKEN_OVER};
 use crate::in_flight::{Write, WriteState};
 use crate::memory::Memory;
 use crate::plan::{Plan, plan};
@@ -42,7 +42,7 @@ pub struct Step {
     pub relist_after: Option<Timestamp>,
     /// What is decided about every Service, for metrics and `explain`.
     pub plan: Plan,
-    /// OpenELB runs, so nothing is written.
+    /// OpenELB is there, so nothing is written; Events say so.
     pub only_observes: bool,
 }
 
@@ -55,15 +55,18 @@ pub fn step(snapshot: &Snapshot, memory: &mut Memory, now: Timestamp) -> Step {
     let plan = plan(snapshot, memory.in_flight());
     let only_observes = !snapshot.openelb.is_empty();
     let mut desk = Desk { snapshot, memory, now, actions: Vec::new(), wake: None, wanting: BTreeSet::new() };
-    if !only_observes {
+    if only_observes {
+        desk.memory.note_openelb(snapshot);
+    } else {
+        desk.memory.forget_openelb();
         desk.services(&plan);
         desk.eips(&plan);
         desk.objects();
         let Desk { memory, wanting, .. } = &mut desk;
         memory.forget_failures(|object| wanting.contains(object));
         desk.wake_at(desk.memory.contention_ends());
-        desk.tell();
     }
+    desk.tell();
     let Desk { actions, wake, .. } = desk;
     Step { actions, next_wake: wake, relist_after: memory.relist_after(), plan, only_observes }
 }
@@ -118,13 +121,13 @@ impl Desk<'_> {
         for projection in usage(self.snapshot) {
             let object = ObjectRef::Eip(projection.name().clone());
             let eip = projection.eip;
-            let write = || Write {
+            let write = |events| Write {
                 id: ActionId::default(),
                 sent: eip.version,
                 state: WriteState::Sent,
                 addresses: Vec::new(),
                 conditions: Vec::new(),
-                events: Vec::new(),
+                events,
                 uid: None,
             };
             let patch = if is_awaited(&projection, plan) { None } else { projection.patch() };
@@ -135,11 +138,12 @@ impl Desk<'_> {
             if let Some(patch) = patch.filter(|_| is_due) {
                 if self.may_write(&object) {
                     self.memory.set_eip_pace(projection.name(), self.now + interval(projection.bytes()));
-                    self.hand_out(object, write(), Action::PatchEip(patch));
+                    let events = taken_over(&projection).into_iter().collect();
+                    self.hand_out(object, write(events), Action::PatchEip(patch));
                 }
             } else if eip.has_openelb_finalizer && self.may_write(&object) {
-                let remove = Action::RemoveEipFinalizer { eip: eip.name.clone(), version: eip.version };
-                self.hand_out(object, write(), remove);
+                let remove = Action::RemoveFinalizer { object: object.clone(), version: eip.version };
+                self.hand_out(object, write(Vec::new()), remove);
             }
         }
     }
@@ -154,23 +158,25 @@ impl Desk<'_> {
         }
     }
 
-    /// The conditions that tell of faults in a BgpConf or BgpPeer.
+    /// The conditions that tell of faults in a BgpConf or BgpPeer, and OpenELB's finalizer on them.
     fn objects(&mut self) {
         let issues = issue_conditions(&self.snapshot.issues);
         let of = |object: &ObjectRef| -> &[Condition] { issues.get(object).map_or(&[], Vec::as_slice) };
         let confs = self.snapshot.bgp_confs.values().map(|conf| {
             let object = ObjectRef::BgpConf(conf.name.clone());
             let conditions = replacement(&conf.conditions, &conf.condition_times, of(&object), is_issue_condition);
-            (object, conf.version, conf.generation, conditions)
+            (object, conf.version, conf.generation, conditions, conf.has_openelb_finalizer)
         });
         let peers = self.snapshot.bgp_peers.values().map(|peer| {
             let object = ObjectRef::BgpPeer(peer.name.clone());
             let conditions = replacement(&peer.conditions, &peer.condition_times, of(&object), is_issue_condition);
-            (object, peer.version, peer.generation, conditions)
+            (object, peer.version, peer.generation, conditions, peer.has_openelb_finalizer)
         });
-        let changed: Vec<_> =
-            confs.chain(peers).filter_map(|(o, v, g, conditions)| Some((o, v, g, conditions?))).collect();
-        for (object, version, generation, conditions) in changed {
+        let due: Vec<_> = confs
+            .chain(peers)
+            .filter(|(.., conditions, has_finalizer)| conditions.is_some() || *has_finalizer)
+            .collect();
+        for (object, version, generation, conditions, _) in due {
             if self.may_write(&object) {
                 let write = Write {
                     id: ActionId::default(),
@@ -181,8 +187,15 @@ impl Desk<'_> {
                     events: Vec::new(),
                     uid: None,
                 };
-                let patch = ObjectPatch { object: object.clone(), version, generation, conditions };
-                self.hand_out(object, write, Action::PatchObject(patch));
+                // One write at a time: where both are due, the finalizer goes once the conditions are seen.
+                let action = match conditions {
+                    Some(conditions) => {
+                        let object = object.clone();
+                        Action::PatchObject(ObjectPatch { object, version, generation, conditions })
+                    }
+                    None => Action::RemoveFinalizer { object: object.clone(), version },
+                };
+                self.hand_out(object, write, action);
             }
         }
     }
@@ -215,6 +228,22 @@ impl Desk<'_> {
     fn wake_at(&mut self, at: Option<Timestamp>) {
         self.wake = [self.wake, at].into_iter().flatten().min();
     }
+}
+
+/// What is told on an Eip of OpenELB's when ironlb writes its status for the first time.
+fn taken_over(projection: &EipProjection<'_>) -> Option<Event> {
+    let eip = projection.eip;
+    (eip.has_openelb_finalizer && eip.status.conditions.is_empty()).then(|| Event {
+        object: ObjectRef::Eip(eip.name.clone()),
+        uid: eip.uid.clone(),
+        kind: EventType::Normal,
+        reason: TAKEN_OVER,
+        message: format!(
+            "taken over from OpenELB with {} addresses in use, held by {} Services as before",
+            projection.usage,
+            projection.used.iter().map(|(_, holder)| holder).collect::<BTreeSet<_>>().len()
+        ),
+    })
 }
 
 /// The time between two writes of a status of this size.

@@ -351,7 +351,7 @@ pub(crate) fn carried_out(snapshot: &Snapshot, step: &Step, memory: &mut Memory,
                 after.eips.insert(patch.eip.clone(), Arc::new(eip));
                 next(before.version)
             }
-            Action::RemoveEipFinalizer { eip, .. } => {
+            Action::RemoveFinalizer { object: ironlb_model::ObjectRef::Eip(eip), .. } => {
                 let mut without = (*snapshot.eips[eip]).clone();
                 without.has_openelb_finalizer = false;
                 without.version = next(without.version);
@@ -359,7 +359,7 @@ pub(crate) fn carried_out(snapshot: &Snapshot, step: &Step, memory: &mut Memory,
                 after.eips.insert(eip.clone(), Arc::new(without));
                 version
             }
-            Action::PatchObject(_) | Action::Emit(_) => continue,
+            Action::RemoveFinalizer { .. } | Action::PatchObject(_) | Action::Emit(_) => continue,
         };
         memory.on_written(planned.id, Outcome::Written { version }, now);
     }

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use crate::client::Clients;
 use crate::kind::{BgpConfs, BgpPeers, Eips, EndpointSlices, Kind, Namespaces, NodeLeases, Nodes, Services, Speakers};
 use crate::node_lease;
-use crate::openelb::Detection;
+use crate::openelb::{Detection, Search};
 use crate::signal::Signal;
 use crate::store::Store;
 use crate::watch::{self, Relist, Selection, WatchError};
@@ -29,21 +29,35 @@ pub struct Scope {
     pub bgp: bool,
     /// The Leases by which speakers show that they live.
     pub leases: bool,
-    /// Whether OpenELB still runs here.
-    pub openelb: bool,
+    /// How much is looked for of an OpenELB that is still here, if it is looked for at all.
+    pub openelb: Option<Search>,
 }
 
 impl Scope {
     /// What the controller watches.
     #[must_use]
     pub const fn controller() -> Self {
-        Self { namespaces: true, endpoints: false, speakers: true, bgp: true, leases: false, openelb: true }
+        Self {
+            namespaces: true,
+            endpoints: false,
+            speakers: true,
+            bgp: true,
+            leases: false,
+            openelb: Some(Search::All),
+        }
     }
 
     /// What a speaker watches; `by_lease` when it knows its members by their Leases.
     #[must_use]
     pub const fn speaker(by_lease: bool) -> Self {
-        Self { namespaces: false, endpoints: true, speakers: true, bgp: false, leases: by_lease, openelb: true }
+        Self {
+            namespaces: false,
+            endpoints: true,
+            speakers: true,
+            bgp: false,
+            leases: by_lease,
+            openelb: Some(Search::First),
+        }
     }
 }
 
@@ -145,7 +159,7 @@ impl Stores {
         let signal = Signal::new();
         let lease_signal = Signal::new();
         let client = &clients.ordinary;
-        let openelb = scope.openelb.then(|| Detection::start(client.clone(), signal.clone(), tasks));
+        let openelb = scope.openelb.map(|search| Detection::start(client.clone(), search, signal.clone(), tasks));
         // Headless Services have no vip, and their slices are the many and large ones.
         let no_headless = Selection { labels: Some("!service.kubernetes.io/headless".to_owned()) };
         let ours = Selection { labels: Some(format!("{}={}", node_lease::LABEL, node_lease::LABEL_VALUE)) };

@@ -8,7 +8,8 @@ mod service;
 mod speaker;
 
 use ironlb_api as api;
-use ironlb_model::{EipName, EipPatch, NodeName, ObjectPatch, ObjectRef, ResourceVersion, ServicePatch};
+use ironlb_api::names::finalizer;
+use ironlb_model::{EipPatch, NodeName, ObjectPatch, ObjectRef, ResourceVersion, ServicePatch};
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
@@ -70,26 +71,40 @@ impl Writer {
         }
     }
 
-    /// Takes OpenELB's finalizer off an Eip. The status subresource of a custom resource leaves metadata alone, so this is a request of
-    /// its own, on the object.
-    pub async fn remove_eip_finalizer(&self, eip: &EipName, seen: ResourceVersion) -> Outcome {
-        let eips: Api<PartialObjectMeta<api::Eip>> = Api::all(self.client.clone());
-        let read = match tokio::time::timeout(REQUEST_TIMEOUT, eips.get(eip.as_str())).await {
+    /// Takes OpenELB's finalizer off an Eip, BgpConf or BgpPeer. The status subresource of a custom resource leaves metadata alone, so
+    /// this is a request of its own, on the object.
+    pub async fn remove_finalizer(&self, object: &ObjectRef, seen: ResourceVersion) -> Outcome {
+        match object {
+            ObjectRef::Eip(name) => self.without::<api::Eip>(name.as_str(), finalizer::EIP, seen).await,
+            ObjectRef::BgpConf(name) => self.without::<api::BgpConf>(name, finalizer::BGP, seen).await,
+            ObjectRef::BgpPeer(name) => self.without::<api::BgpPeer>(name, finalizer::BGP, seen).await,
+            other => Outcome::Refused { code: 0, message: format!("{other} has no finalizer of this kind") },
+        }
+    }
+
+    async fn without<K>(&self, name: &str, finalizer: &str, seen: ResourceVersion) -> Outcome
+    where
+        K: Resource<DynamicType = (), Scope = kube::core::ClusterResourceScope>,
+        PartialObjectMeta<K>: Resource<DynamicType = (), Scope = kube::core::ClusterResourceScope> + Clone,
+        K: Clone + std::fmt::Debug,
+    {
+        let objects: Api<PartialObjectMeta<K>> = Api::all(self.client.clone());
+        let read = match tokio::time::timeout(REQUEST_TIMEOUT, objects.get(name)).await {
             Ok(Ok(read)) => read,
             Ok(Err(error)) => return Outcome::of_error(&error),
             Err(_) => return Outcome::Unreachable { message: format!("no answer within {REQUEST_TIMEOUT:?}") },
         };
         let finalizers = read.metadata.finalizers.unwrap_or_default();
         let current = ironlb_translate::parse_version(read.metadata.resource_version.as_deref().unwrap_or_default());
-        let Some(body) = eip::without_finalizer(&finalizers, current) else {
+        let Some(body) = eip::without_finalizer(&finalizers, finalizer, current) else {
             return Outcome::Unchanged { version: current };
         };
         if current != seen {
             return Outcome::Conflict;
         }
-        let patch: Patch<PartialObjectMeta<api::Eip>> = Patch::Json(body);
+        let patch: Patch<PartialObjectMeta<K>> = Patch::Json(body);
         let params = PatchParams { field_manager: Some(CONTROLLER_MANAGER.to_owned()), ..PatchParams::default() };
-        outcome_of(REQUEST_TIMEOUT, Some(current), eips.patch(eip.as_str(), &params, &patch)).await
+        outcome_of(REQUEST_TIMEOUT, Some(current), objects.patch(name, &params, &patch)).await
     }
 
     /// Writes what the speaker of `node` reports, the whole status; creates the object if it is not there.

@@ -15,6 +15,8 @@ pub struct BgpConf {
     pub version: ResourceVersion,
     /// `metadata.generation`, for `observedGeneration`.
     pub generation: i64,
+    /// OpenELB's finalizer is on it.
+    pub has_openelb_finalizer: bool,
     /// Conditions as written now.
     pub conditions: Vec<Condition>,
     /// When each of them last changed its status, by type: a write replaces the whole list, so it carries these along.
@@ -32,6 +34,8 @@ pub struct BgpPeer {
     pub version: ResourceVersion,
     /// `metadata.generation`, for `observedGeneration`.
     pub generation: i64,
+    /// OpenELB's finalizer is on it.
+    pub has_openelb_finalizer: bool,
     /// Conditions as written now.
     pub conditions: Vec<Condition>,
     /// When each of them last changed its status, by type: a write replaces the whole list, so it carries these along.

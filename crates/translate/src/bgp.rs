@@ -28,6 +28,7 @@ pub fn bgp_conf(object: &api::BgpConf) -> (BgpConf, Vec<Issue>) {
         uid: meta.uid.clone().unwrap_or_default(),
         version: metadata::version(meta),
         generation: meta.generation.unwrap_or(0),
+        has_openelb_finalizer: metadata::has_finalizer(meta, names::finalizer::BGP),
         conditions: metadata::conditions(conditions, |_| true),
         condition_times: metadata::condition_times(conditions),
     };
@@ -60,6 +61,7 @@ pub fn bgp_peer(object: &api::BgpPeer) -> (BgpPeer, Vec<Issue>) {
         uid: meta.uid.clone().unwrap_or_default(),
         version: metadata::version(meta),
         generation: meta.generation.unwrap_or(0),
+        has_openelb_finalizer: metadata::has_finalizer(meta, names::finalizer::BGP),
         conditions: metadata::conditions(conditions, |_| true),
         condition_times: metadata::condition_times(conditions),
     };

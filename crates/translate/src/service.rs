@@ -87,7 +87,7 @@ pub fn service(object: &core::Service) -> (Service, Vec<Issue>) {
         selector: spec.selector.clone().unwrap_or_default(),
         labels: metadata::labels(meta),
         eip_label: eip_name(meta.labels.as_ref().and_then(|l| l.get(label::EIP)).map(String::as_str)),
-        has_openelb_finalizer: metadata::has_finalizer(meta, finalizer::SERVICE),
+        has_openelb_finalizer: finalizer::OF_SERVICES.iter().any(|finalizer| metadata::has_finalizer(meta, finalizer)),
         ingress: status
             .and_then(|s| s.load_balancer.as_ref()?.ingress.as_deref())
             .unwrap_or_default()

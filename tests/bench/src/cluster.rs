@@ -111,7 +111,7 @@ pub fn settled(mut snapshot: Snapshot) -> Snapshot {
                         };
                     }
                 }
-                Action::PatchObject(_) | Action::RemoveEipFinalizer { .. } | Action::Emit(_) => {}
+                Action::PatchObject(_) | Action::RemoveFinalizer { .. } | Action::Emit(_) => {}
             }
         }
     }

@@ -52,7 +52,23 @@ fn beside_openelb_nothing_is_written() {
     snapshot.openelb = vec!["DaemonSet openelb-system/openelb-speaker".to_owned()];
     let mut memory = memory();
     let observed = step(&snapshot, &mut memory, seconds(1));
-    assert!(observed.only_observes && observed.actions.is_empty() && observed.next_wake.is_none());
+    assert!(observed.only_observes && observed.next_wake.is_none());
+    let told = |step: &Step| -> Vec<String> {
+        let text = |action: &Action| match action {
+            Action::Emit(event) => format!("{} {}: {}", event.object, event.reason, event.message),
+            write => panic!("a write beside OpenELB: {write:?}"),
+        };
+        step.actions.iter().map(|planned| text(&planned.action)).collect()
+    };
+    let [event] = &told(&observed)[..] else { panic!("{observed:?}") };
+    assert!(
+        event.starts_with("Eip a OpenElbRunning: ")
+            && event.contains("remove DaemonSet openelb-system/openelb-speaker"),
+        "{event}"
+    );
+    assert!(step(&snapshot, &mut memory, seconds(1)).actions.is_empty(), "it is told once");
+    snapshot.openelb = vec!["ValidatingWebhookConfiguration openelb-admission".to_owned()];
+    assert!(told(&step(&snapshot, &mut memory, seconds(1)))[0].contains("ValidatingWebhookConfiguration"));
     assert_eq!(reasons(&observed.plan, "n/s"), ["OpenElbRunning"]);
     snapshot.openelb.clear();
     let takes_over = step(&snapshot, &mut memory, seconds(2));
@@ -95,13 +111,15 @@ fn openelbs_finalizer_is_taken_off_when_the_status_is_not_due() {
     all_written(&first, &mut memory, 2, seconds(1));
     Arc::make_mut(snapshot.eips.get_mut(&EipName::from("a")).unwrap()).version = ResourceVersion(2);
     let second = step(&snapshot, &mut memory, Timestamp::from_millis(1100));
-    assert_eq!(categories(&second), ["RemoveEipFinalizer"]);
+    assert_eq!(categories(&second), ["RemoveFinalizer", "Emit"]);
+    let Action::Emit(event) = &second.actions[1].action else { panic!("{second:?}") };
+    assert_eq!((event.object.to_string().as_str(), event.reason), ("Eip a", "TakenOver"));
     memory.on_written(second.actions[0].id, Outcome::Refused { message: "no".to_owned() }, seconds(2));
     assert!(
         step(&snapshot, &mut memory, Timestamp::from_millis(1101))
             .actions
             .iter()
-            .all(|p| p.action.category() != "RemoveEipFinalizer")
+            .all(|p| p.action.category() != "RemoveFinalizer")
     );
 }
 
@@ -125,21 +143,41 @@ fn openelbs_record_is_not_written_over_before_everyone_has_his_address_back() {
     assert_eq!(eip_patches(&step(&snapshot, &mut memory, seconds(4))).len(), 1);
 }
 
+fn conf(name: &str, has_openelb_finalizer: bool) -> (String, Arc<BgpConf>) {
+    let conf = BgpConf {
+        name: name.to_owned(),
+        uid: String::new(),
+        version: ResourceVersion(1),
+        generation: 3,
+        has_openelb_finalizer,
+        conditions: Vec::new(),
+        condition_times: std::collections::BTreeMap::new(),
+    };
+    (name.to_owned(), Arc::new(conf))
+}
+
+#[test]
+fn openelbs_finalizer_is_taken_off_bgp_objects() {
+    let mut snapshot = snapshot(&[], &[]);
+    snapshot.bgp_confs = [conf("default", true)].into();
+    let mut memory = memory();
+    let freed = step(&snapshot, &mut memory, seconds(1));
+    let [Planned { id, action: Action::RemoveFinalizer { object, version } }] = &freed.actions[..] else {
+        panic!("{freed:?}")
+    };
+    assert_eq!((object.to_string().as_str(), *version), ("BgpConf default", ResourceVersion(1)));
+    assert!(step(&snapshot, &mut memory, seconds(1)).actions.is_empty(), "one write at a time on one object");
+    memory.on_written(*id, Outcome::Written { version: ResourceVersion(2) }, seconds(1));
+    let (name, mut without) = conf("default", false);
+    Arc::make_mut(&mut without).version = ResourceVersion(2);
+    snapshot.bgp_confs.insert(name, without);
+    assert!(step(&snapshot, &mut memory, seconds(2)).actions.is_empty());
+}
+
 #[test]
 fn faults_of_bgp_objects_are_told_on_them() {
-    let conf = |name: &str, version| {
-        let conf = BgpConf {
-            name: name.to_owned(),
-            uid: String::new(),
-            version: ResourceVersion(version),
-            generation: 3,
-            conditions: Vec::new(),
-            condition_times: std::collections::BTreeMap::new(),
-        };
-        (name.to_owned(), Arc::new(conf))
-    };
     let mut snapshot = snapshot(&[], &[]);
-    snapshot.bgp_confs = [conf("default", 1), conf("other", 1)].into();
+    snapshot.bgp_confs = [conf("default", false), conf("other", false)].into();
     snapshot.issues = vec![Issue {
         object: ObjectRef::BgpConf("other".to_owned()),
         field: "metadata.name".to_owned(),
@@ -266,7 +304,7 @@ fn what_openelb_left_is_taken_over_without_moving_an_address() {
     assert!(!pool.has_openelb_finalizer);
     let used: Vec<String> = pool.status.used.iter().map(|(a, ids)| format!("{a} {ids:?}")).collect();
     assert_eq!(used.len(), 3, "{used:?}");
-    assert_eq!(done.iter().filter(|category| **category == "RemoveEipFinalizer").count(), 1);
+    assert_eq!(done.iter().filter(|category| **category == "RemoveFinalizer").count(), 1);
 }
 
 mod any_cluster {

@@ -1,6 +1,5 @@
 //! An Eip: its status is replaced as a whole, because a key of `used` that goes must go.
 
-use ironlb_api::names::finalizer;
 use ironlb_model::{EipPatch, ResourceVersion, WallTime};
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation};
@@ -39,9 +38,13 @@ pub(super) fn replace_status(seen: ResourceVersion, status: Value) -> json_patch
     json_patch::Patch(vec![at_version(seen), PatchOperation::Add(AddOperation { path, value: status })])
 }
 
-/// A JSON patch that takes OpenELB's finalizer off; `None` when it is not on.
-pub(super) fn without_finalizer(finalizers: &[String], seen: ResourceVersion) -> Option<json_patch::Patch> {
-    let at = finalizers.iter().position(|f| f == finalizer::EIP)?;
+/// A JSON patch that takes a finalizer off; `None` when it is not on.
+pub(super) fn without_finalizer(
+    finalizers: &[String],
+    finalizer: &str,
+    seen: ResourceVersion,
+) -> Option<json_patch::Patch> {
+    let at = finalizers.iter().position(|f| f == finalizer)?;
     let path = PointerBuf::from_tokens(["metadata", "finalizers", &at.to_string()]);
     Some(json_patch::Patch(vec![at_version(seen), PatchOperation::Remove(RemoveOperation { path })]))
 }
@@ -55,6 +58,7 @@ fn at_version(seen: ResourceVersion) -> PatchOperation {
 mod tests {
     use std::collections::BTreeMap;
 
+    use ironlb_api::names::finalizer;
     use ironlb_model::{Condition, ConditionStatus, EipStatusText, TimedCondition};
 
     use super::*;
@@ -121,9 +125,10 @@ mod tests {
     #[test]
     fn only_openelbs_finalizer_is_taken_off() {
         let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        assert_eq!(without_finalizer(&names(&["example.org/other"]), ResourceVersion(7)), None);
+        assert_eq!(without_finalizer(&names(&["example.org/other"]), finalizer::EIP, ResourceVersion(7)), None);
         let patch = without_finalizer(
             &names(&["example.org/other", "finalizer.ipam.kubesphere.io/v1alpha1"]),
+            finalizer::EIP,
             ResourceVersion(7),
         );
         assert_eq!(

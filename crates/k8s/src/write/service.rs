@@ -25,7 +25,7 @@ pub(super) fn body(patch: &ServicePatch, now: WallTime) -> Value {
         metadata.insert("annotations".to_owned(), json!({annotation::ADDRESSES: value}));
     }
     if patch.remove_finalizer {
-        metadata.insert("$deleteFromPrimitiveList/finalizers".to_owned(), json!([finalizer::SERVICE]));
+        metadata.insert("$deleteFromPrimitiveList/finalizers".to_owned(), json!(finalizer::OF_SERVICES));
     }
     let mut body = Map::new();
     body.insert("metadata".to_owned(), Value::Object(metadata));
@@ -113,7 +113,8 @@ mod tests {
                     "resourceVersion": "7",
                     "labels": {"eip.openelb.kubesphere.io/v1alpha2": "pool"},
                     "annotations": {"ironlb.io/addresses": "192.0.2.7,2001:db8::7"},
-                    "$deleteFromPrimitiveList/finalizers": ["finalizer.lb.kubesphere.io/v1alpha1"],
+                    "$deleteFromPrimitiveList/finalizers":
+                        ["finalizer.lb.kubesphere.io/v1alpha1", "node-proxy.openelb.kubesphere.io/finalizer"],
                 },
                 "status": {
                     "loadBalancer": {"ingress": [{"ip": "192.0.2.7", "ipMode": "VIP"}, {"ip": "2001:db8::7", "ipMode": "VIP"},

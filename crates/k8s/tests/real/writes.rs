@@ -209,7 +209,10 @@ async fn the_status_of_an_eip_is_replaced_and_its_finalizer_removed() -> Result<
     assert!(after.metadata.finalizers.unwrap_or_default().is_empty());
     assert_eq!(after.spec.interface.as_deref(), Some("eth0"));
     let now = version(&eips.get("written").await?.metadata);
-    assert_eq!(writer.remove_finalizer(&ObjectRef::Eip("written".into()), now).await, Outcome::Unchanged { version: now });
+    assert_eq!(
+        writer.remove_finalizer(&ObjectRef::Eip("written".into()), now).await,
+        Outcome::Unchanged { version: now }
+    );
     assert_eq!(writer.remove_finalizer(&ObjectRef::Eip("absent".into()), now).await, Outcome::Gone);
     Ok(())
 }
