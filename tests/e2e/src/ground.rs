@@ -1,5 +1,6 @@
 //! What a scenario stands on: a namespace and a range of addresses of its own, and what it asks of the objects in there.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
@@ -7,10 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use ironlb_api::{Eip, EipStatus};
 use ironlb_lab::wait_for;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Namespace, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use crate::manifests;
@@ -57,6 +58,28 @@ impl<'a> Ground<'a> {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.namespace
+    }
+
+    /// The name of a further object of the scenario that must differ from other scenarios' objects.
+    #[must_use]
+    pub fn further(&self, name: &str) -> String {
+        format!("{}-{name}", self.namespace)
+    }
+
+    /// Makes a further namespace, `SCENARIO-NAME`, with labels; it goes with the scenario.
+    ///
+    /// # Errors
+    /// The API server refuses, or the namespace of an earlier run does not go away.
+    pub async fn further_namespace(&self, name: &str, labels: &[(&str, &str)]) -> Result<()> {
+        let name = self.further(name);
+        let labels: BTreeMap<_, _> = labels.iter().copied().chain([(SCENARIO, self.name())]).collect();
+        let api: Api<Namespace> = Api::all(self.stage.site.client());
+        let namespace = serde_json::from_value(json!({"metadata": {"name": name, "labels": labels}}))?;
+        wait_for(PATIENCE, &format!("namespace {name}"), || async {
+            api.create(&PostParams::default(), &namespace).await?;
+            Ok(Some(()))
+        })
+        .await
     }
 
     /// Prints a line for a reader. It names the scenario, because others may run beside it.
@@ -263,13 +286,21 @@ impl<'a> Ground<'a> {
     /// # Errors
     /// An object does not go.
     pub async fn clear(&self) -> Result<()> {
-        self.kubectl(&["delete", "services", "--all", "--wait=false"]).await?;
         let client = self.stage.site.client();
-        let (services, eips): (Api<Service>, Api<Eip>) =
-            (Api::namespaced(client.clone(), &self.namespace), Api::all(client));
         let ours = ListParams::default().labels(&format!("{SCENARIO}={}", self.namespace));
+        let namespaces = Api::<Namespace>::all(client.clone()).list(&ours).await?;
+        let namespaces: Vec<String> =
+            namespaces.iter().map(ResourceExt::name_any).chain([self.namespace.clone()]).collect();
+        let services = |namespace: &str| -> Api<Service> { Api::namespaced(client.clone(), namespace) };
+        let eips: Api<Eip> = Api::all(client.clone());
+        for namespace in &namespaces {
+            services(namespace).delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+        }
         wait_for(PATIENCE, &format!("Services and Eips of {} to go", self.namespace), || async {
-            let left = services.list(&ListParams::default()).await?.items;
+            let mut left = Vec::new();
+            for namespace in &namespaces {
+                left.extend(services(namespace).list(&ListParams::default()).await?.items);
+            }
             ensure!(
                 left.is_empty(),
                 "Services are left: {:?}",
@@ -288,7 +319,10 @@ impl<'a> Ground<'a> {
         let label = format!("{SCENARIO}={}", self.namespace);
         let kinds = "bgpconfs,bgppeers,validatingadmissionpolicies,validatingadmissionpolicybindings";
         self.stage.site.kubectl(&["delete", kinds, "-l", &label, "--ignore-not-found"]).await?;
-        self.stage.site.kubectl(&["delete", "namespace", &self.namespace, "--wait=false"]).await.map(drop)
+        for namespace in &namespaces {
+            Api::<Namespace>::all(client.clone()).delete(namespace, &DeleteParams::background()).await?;
+        }
+        Ok(())
     }
 }
 

@@ -20,6 +20,7 @@ pub mod handover;
 pub mod manifests;
 pub mod owner;
 pub mod release;
+pub mod row;
 pub mod runner;
 pub mod scenarios;
 pub mod stage;

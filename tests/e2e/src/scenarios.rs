@@ -16,6 +16,7 @@ pub mod owner_cut_off;
 pub mod power_cut;
 pub mod quick_start;
 pub mod refused_status_write;
+pub mod selection;
 pub mod speaker_frozen;
 pub mod speaker_killed;
 
@@ -43,6 +44,7 @@ pub fn plans() -> Vec<SitePlan> {
                 crd_rules::SCENARIO,
                 quick_start::SCENARIO,
                 examples_apply::SCENARIO,
+                selection::SCENARIO,
                 faults::SCENARIO,
                 controller_leader_killed::SCENARIO,
                 speaker_killed::SCENARIO,
