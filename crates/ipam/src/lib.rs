@@ -61,6 +61,7 @@ pub use event::{Event, EventType};
 pub use in_flight::{InFlight, Write, WriteState};
 pub use memory::{Limits, Memory, Outcome, Retry};
 pub use plan::{Plan, ServiceVerdict, plan};
+pub use precedence::Offer;
 pub use projection::{ServiceProjection, project};
 pub use reason::Reason;
 pub use sharing::Clash;

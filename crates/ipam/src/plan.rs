@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ironlb_model::{FamilyPolicy, IpFamily, PoolSize, Service, ServiceId, Snapshot};
+use ironlb_model::{FamilyPolicy, IpFamily, Service, ServiceId, Snapshot};
 
 use crate::in_flight::InFlight;
 use crate::keep::{self, Draft, Need, View};
@@ -46,6 +46,39 @@ impl Plan {
 /// free before the snapshot shows it.
 #[must_use]
 pub fn plan(snapshot: &Snapshot, in_flight: &InFlight) -> Plan {
+    plan_before(snapshot, in_flight, &mut Nobody)
+}
+
+/// How a need was settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Pass {
+    /// By an explicit wish.
+    Wish,
+    /// By what was held before a status was lost.
+    GiveBack,
+    /// By any address.
+    Any,
+}
+
+/// Who looks on while a plan is made, and changes nothing in it.
+pub(crate) trait Witness {
+    /// A need was settled in this pass, with this outcome; nothing is taken for it yet.
+    fn settled<'a>(&mut self, desk: &mut Desk<'a>, service: &'a Service, need: &Need, pass: Pass, outcome: &Grant);
+
+    /// Everything is settled and taken.
+    fn ended(&mut self, desk: &mut Desk<'_>);
+}
+
+/// The witness of a plan that nobody asks about.
+struct Nobody;
+
+impl Witness for Nobody {
+    fn settled<'a>(&mut self, _: &mut Desk<'a>, _: &'a Service, _: &Need, _: Pass, _: &Grant) {}
+    fn ended(&mut self, _: &mut Desk<'_>) {}
+}
+
+/// [`plan`], with somebody who looks on.
+pub(crate) fn plan_before(snapshot: &Snapshot, in_flight: &InFlight, witness: &mut impl Witness) -> Plan {
     let territory = Territory::new(snapshot);
     let taken = Taken::new(snapshot, in_flight);
     let listed = keep::listed_by_openelb(snapshot);
@@ -56,11 +89,14 @@ pub fn plan(snapshot: &Snapshot, in_flight: &InFlight) -> Plan {
     in_need.sort_by(|a, b| (a.service.created, &a.service.id).cmp(&(b.service.created, &b.service.id)));
     let precedence = Precedence::new(snapshot, &territory);
     let mut desk = Desk { snapshot, territory: &territory, precedence, taken, search: Search::default() };
-    for pass in [Desk::grant_wish, Desk::give_back, Desk::give_any] {
+    let passes =
+        [(Pass::Wish, Desk::grant_wish as Giving<'_>), (Pass::GiveBack, Desk::give_back), (Pass::Any, Desk::give_any)];
+    for (pass, give) in passes {
         for draft in &mut in_need {
             let Draft { service, verdict, needs } = &mut **draft;
             for need in needs.iter_mut().filter(|need| need.outcome.is_none()) {
-                if let Some(outcome) = pass(&mut desk, service, need) {
+                if let Some(outcome) = give(&mut desk, service, need) {
+                    witness.settled(&mut desk, service, need, pass, &outcome);
                     need.outcome = Some(outcome.map(|(address, eip)| {
                         desk.taken.add(address, service);
                         verdict.vips.push(desk.new_vip(service, address, eip));
@@ -69,19 +105,24 @@ pub fn plan(snapshot: &Snapshot, in_flight: &InFlight) -> Plan {
             }
         }
     }
+    witness.ended(&mut desk);
     let services =
         drafts.into_iter().map(|draft| ServiceVerdict { service: Arc::clone(draft.service), verdict: conclude(draft) });
     Plan { services: services.collect() }
 }
 
-type Grant = Result<(IpAddr, EipIndex), Reason>;
+/// The address and the Eip it is from, or why none is given.
+pub(crate) type Grant = Result<(IpAddr, EipIndex), Reason>;
+
+type Giving<'a> = fn(&mut Desk<'a>, &'a Service, &Need) -> Option<Grant>;
 
 /// Where addresses are given out: what is taken, and how far the search for free ones is.
-struct Desk<'a> {
-    snapshot: &'a Snapshot,
-    territory: &'a Territory<'a>,
-    precedence: Precedence<'a>,
-    taken: Taken<'a>,
+#[derive(Debug)]
+pub(crate) struct Desk<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) territory: &'a Territory<'a>,
+    pub(crate) precedence: Precedence<'a>,
+    pub(crate) taken: Taken<'a>,
     search: Search,
 }
 
@@ -108,27 +149,45 @@ impl<'a> Desk<'a> {
             Ok(candidates) => candidates,
             Err(reason) => return Some(Err(reason)),
         };
-        for eip in &candidates {
-            if let Some(address) = self.search.lowest_free(self.territory, *eip, need.family, &self.taken) {
-                return Some(Ok((address, *eip)));
+        let mut refused: Option<Reason> = None;
+        for eip in candidates {
+            match self.give_from(eip, need.family) {
+                Ok(address) => return Some(Ok((address, eip))),
+                Err(reason) => {
+                    refused = Some(match refused {
+                        None => reason,
+                        Some(before) => both(before, reason),
+                    });
+                }
             }
         }
-        Some(Err(self.full(&candidates, need.family)))
+        refused.map(Err)
     }
 
-    fn full(&mut self, candidates: &[EipIndex], family: IpFamily) -> Reason {
-        let eips = candidates.iter().map(|eip| self.precedence.name(*eip)).collect();
-        let (mut used, mut total): (PoolSize, PoolSize) = (0, 0);
-        for eip in candidates {
-            used = used.saturating_add(self.search.used(self.territory, *eip, family, &self.taken));
-            total = total.saturating_add(self.territory.pool(*eip).size_of(family));
-        }
-        Reason::EipFull { eips, used, total }
+    /// What this Eip gives now to a Service that it may serve: its lowest free address, or why none.
+    pub(crate) fn give_from(&mut self, eip: EipIndex, family: IpFamily) -> Result<IpAddr, Reason> {
+        let free = self.search.lowest_free(self.territory, eip, family, &self.taken);
+        free.ok_or_else(|| Reason::EipFull {
+            eips: vec![self.precedence.name(eip)],
+            used: self.search.used(self.territory, eip, family, &self.taken),
+            total: self.territory.pool(eip).size_of(family),
+        })
     }
 
     fn new_vip(&self, service: &Service, address: IpAddr, eip: EipIndex) -> Vip {
         let shared_with = self.taken.others(address, service).next().map(|holder| holder.id.clone());
         Vip { address, eip: Some(self.precedence.name(eip)), is_new: true, shared_with }
+    }
+}
+
+/// Why an Eip gave nothing, and why the next one did not either: all that are full in one sentence, else the first obstacle.
+fn both(before: Reason, next: Reason) -> Reason {
+    match (before, next) {
+        (Reason::EipFull { mut eips, used, total }, Reason::EipFull { eips: more, used: also, total: of }) => {
+            eips.extend(more);
+            Reason::EipFull { eips, used: used.saturating_add(also), total: total.saturating_add(of) }
+        }
+        (before, _) => before,
     }
 }
 

@@ -10,6 +10,23 @@ use crate::reason::Reason;
 use crate::taken::{Taken, is_buggy};
 use crate::territory::{EipIndex, Territory};
 
+/// How an Eip offers itself to a Service, in the order in which they are tried: the first kind of which one can serve the Service
+/// at all is the only one that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Offer {
+    /// The Service names it.
+    Named,
+    /// It is bound to the Service's namespace, or to the Service by its labels.
+    Bound,
+    /// It is the default.
+    Default,
+    /// It has the protocol that the Service asks for (OpenELB 0.5 and before).
+    Protocol,
+}
+
+/// The Eips that offer themselves to a Service, those of each kind in the order in which they are tried.
+pub(crate) type Offers = [(Offer, Vec<EipIndex>); 4];
+
 /// The Eips that offer themselves, in the order in which they are tried.
 #[derive(Debug)]
 pub(crate) struct Precedence<'a> {
@@ -43,12 +60,8 @@ impl<'a> Precedence<'a> {
 
     /// The Eips to try for an address of this family, in order; never empty.
     pub(crate) fn candidates(&mut self, service: &'a Service, family: IpFamily) -> Result<Vec<EipIndex>, Reason> {
-        let named = self.named(service)?;
-        if !named.is_empty() {
-            return self.usable(named, service, family);
-        }
         let mut refused = None;
-        for offered in [self.bound_to(service), self.defaults.clone(), self.of_wanted_protocol(service)] {
+        for (_, offered) in self.offers(service)? {
             if offered.is_empty() {
                 continue;
             }
@@ -64,16 +77,32 @@ impl<'a> Precedence<'a> {
         }))
     }
 
+    /// The Eips that offer themselves to this Service. Who names Eips gets from no other.
+    pub(crate) fn offers(&mut self, service: &'a Service) -> Result<Offers, Reason> {
+        let named = self.named(service)?;
+        let (bound, defaults, of_protocol) = if named.is_empty() {
+            (self.bound_to(service), self.defaults.clone(), self.of_wanted_protocol(service))
+        } else {
+            (Vec::new(), Vec::new(), Vec::new())
+        };
+        Ok([(Offer::Named, named), (Offer::Bound, bound), (Offer::Default, defaults), (Offer::Protocol, of_protocol)])
+    }
+
+    /// The Eip out of which a wish for this address would be granted.
+    pub(crate) fn asked_by_wish(&self, service: &Service, address: IpAddr) -> Result<EipIndex, Reason> {
+        let named = self.named(service)?;
+        if let Some(one) = named.first() {
+            let outside = || Reason::WishOutsideEip { address, eip: self.name(*one) };
+            named.iter().copied().find(|i| self.territory.eip(*i).spans(address)).ok_or_else(outside)
+        } else {
+            self.territory.spanning(address).ok_or(Reason::WishOutsideEveryEip { address })
+        }
+    }
+
     /// May this Service have this address, as far as Eips go, and out of which?
     pub(crate) fn for_wish(&self, service: &Service, address: IpAddr) -> Result<EipIndex, Reason> {
-        let named = self.named(service)?;
         let first = self.territory.spanning(address);
-        let eip = if let Some(one) = named.first() {
-            let outside = || Reason::WishOutsideEip { address, eip: self.name(*one) };
-            named.iter().copied().find(|i| self.territory.eip(*i).spans(address)).ok_or_else(outside)?
-        } else {
-            first.ok_or(Reason::WishOutsideEveryEip { address })?
-        };
+        let eip = self.asked_by_wish(service, address)?;
         self.check(eip, service)?;
         let pool = self.territory.eip(eip);
         if !pool.pool.contains(address) || pool.avoid_buggy_ips && is_buggy(address) {
@@ -130,7 +159,7 @@ impl<'a> Precedence<'a> {
         let mut refused = None;
         let mut usable = Vec::with_capacity(eips.len());
         for eip in eips {
-            match self.check(eip, service).and_then(|()| self.check_family(eip, family)) {
+            match self.may_serve(eip, service, family) {
                 Ok(()) => usable.push(eip),
                 Err(reason) => refused = refused.or(Some(reason)),
             }
@@ -139,6 +168,12 @@ impl<'a> Precedence<'a> {
             (true, Some(reason)) => Err(reason),
             _ => Ok(usable),
         }
+    }
+
+    /// Can this Eip serve this Service with an address of this family, as long as it has room?
+    pub(crate) fn may_serve(&self, index: EipIndex, service: &Service, family: IpFamily) -> Result<(), Reason> {
+        self.check(index, service)?;
+        self.check_family(index, family)
     }
 
     /// Does this Eip give out anything new, and to this Service?
