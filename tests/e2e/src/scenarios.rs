@@ -17,8 +17,10 @@ pub mod power_cut;
 pub mod quick_start;
 pub mod refused_status_write;
 pub mod selection;
+pub mod shared_addresses;
 pub mod speaker_frozen;
 pub mod speaker_killed;
+pub mod two_families;
 
 use ironlb_lab::{ProxyMode, SiteSpec};
 
@@ -37,6 +39,8 @@ pub fn plans() -> Vec<SitePlan> {
                 refused_status_write::SCENARIO,
                 eip_in_use::SCENARIO,
                 many_services::SCENARIO,
+                two_families::SCENARIO,
+                shared_addresses::SCENARIO,
             ],
             scenarios: vec![
                 every_process_is_a_pods::SCENARIO,
