@@ -7,6 +7,7 @@ use ironlb_api::crd::{CRD_VERSION, crd_version, crds, is_newer_than_ours};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::REQUEST_TIMEOUT;
@@ -125,6 +126,10 @@ async fn apply(
     if let Some(installed) = installed.as_ref().filter(|installed| is_newer_than_ours(installed)) {
         return Ok(CrdOutcome::NewerInstalled { installed: crd_version(installed).unwrap_or(CRD_VERSION) });
     }
+    if let Some(replacement) = installed.as_ref().and_then(|installed| without_leftovers(installed, crd)) {
+        let params = PatchParams { field_manager: Some(CRD_MANAGER.to_owned()), ..PatchParams::default() };
+        answered(name, api.patch(name, &params, &Patch::Merge(replacement))).await?;
+    }
     let params = PatchParams::apply(CRD_MANAGER).force();
     let applied = answered(name, api.patch(name, &params, &Patch::Apply(crd))).await?;
     Ok(match installed {
@@ -132,6 +137,22 @@ async fn apply(
         Some(before) if before.metadata.resource_version == applied.metadata.resource_version => CrdOutcome::Unchanged,
         Some(before) => CrdOutcome::Updated { from: crd_version(&before) },
     })
+}
+
+/// What server-side apply cannot take away because another manager set it and we say nothing about it, and what then stands against our
+/// schema: a conversion webhook (ours converts without one, and a webhook whose server is gone makes every object unreadable), and
+/// the leave to keep unknown fields of the days before schemas. `None` where there is nothing of the kind.
+///
+/// Our whole spec goes along, because the API server looks at the result and not at the parts.
+fn without_leftovers(installed: &CustomResourceDefinition, ours: &CustomResourceDefinition) -> Option<Value> {
+    let has_webhook = installed.spec.conversion.as_ref().is_some_and(|c| c.strategy != "None" || c.webhook.is_some());
+    if !has_webhook && installed.spec.preserve_unknown_fields != Some(true) {
+        return None;
+    }
+    let mut spec = serde_json::to_value(&ours.spec).ok()?;
+    spec["conversion"] = json!({"strategy": "None", "webhook": null});
+    spec["preserveUnknownFields"] = json!(false);
+    Some(json!({"spec": spec}))
 }
 
 /// Waits until the API server serves the kind.

@@ -1,10 +1,13 @@
 //! The CRDs: created, repeated, over another's, never over a newer.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use ironlb_k8s::crds::{CrdOutcome, apply_crds};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::json;
 
 use crate::alone;
@@ -53,9 +56,84 @@ async fn crds_are_applied_over_openelbs_and_never_an_older_over_a_newer() -> Res
     Ok(())
 }
 
+/// The oldest cluster there is: its objects are stored in `v1alpha1`, and a webhook that is long gone was to convert them.
+#[tokio::test]
+async fn objects_stored_by_an_old_openelb_stay_readable_and_writable() -> Result<()> {
+    let server = alone().await?;
+    let client = server.clients().await?.ordinary;
+    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let spec = json!({"type": "object", "required": ["address"], "properties": {
+        "address": {"type": "string"}, "protocol": {"type": "string", "enum": ["bgp", "layer2"]},
+        "disable": {"type": "boolean"}, "usingKnownIPs": {"type": "boolean"}}});
+    let status = json!({"type": "object", "properties": {
+        "occupied": {"type": "boolean"}, "poolSize": {"type": "integer"}, "usage": {"type": "integer"}}});
+    let version = |name: &str, storage: bool| {
+        json!({"name": name, "served": true, "storage": storage, "schema": {"openAPIV3Schema":
+            {"type": "object", "properties": {"spec": spec, "status": status}}}})
+    };
+    let mut theirs = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": EIPS},
+        "spec": {
+            "group": "network.kubesphere.io", "scope": "Cluster",
+            "names": {"kind": "Eip", "listKind": "EipList", "plural": "eips", "singular": "eip"},
+            "versions": [version("v1alpha1", true)],
+        },
+    });
+    let kubectl = PatchParams::apply("kubectl").force();
+    crds.patch(EIPS, &kubectl, &Patch::Apply(&theirs)).await?;
+    let kind = |version| ApiResource::from_gvk(&GroupVersionKind::gvk("network.kubesphere.io", version, "Eip"));
+    let (old, new): (Api<DynamicObject>, Api<DynamicObject>) =
+        (Api::all_with(client.clone(), &kind("v1alpha1")), Api::all_with(client.clone(), &kind("v1alpha2")));
+    let eip = json!({"apiVersion": "network.kubesphere.io/v1alpha1", "kind": "Eip", "metadata": {"name": "old"},
+        "spec": {"address": "192.0.2.1-192.0.2.9", "protocol": "layer2", "usingKnownIPs": true},
+        "status": {"occupied": false, "poolSize": 9, "usage": 1}});
+    let created = tokio::time::timeout(Duration::from_secs(30), async {
+        // The kind is served a moment after its CRD is there.
+        while old.create(&PostParams::default(), &serde_json::from_value(eip.clone())?).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        anyhow::Ok(())
+    });
+    created.await??;
+
+    theirs["spec"]["versions"] = json!([version("v1alpha1", false), version("v1alpha2", true)]);
+    theirs["spec"]["conversion"] = json!({"strategy": "Webhook", "webhook": {
+        "conversionReviewVersions": ["v1"], "clientConfig": {"service": {"namespace": "gone", "name": "gone", "path": "/convert"}}}});
+    crds.patch(EIPS, &kubectl, &Patch::Apply(&theirs)).await?;
+    let stored = crds.get(EIPS).await?.status.and_then(|status| status.stored_versions).unwrap_or_default();
+    assert_eq!(stored, ["v1alpha1", "v1alpha2"]);
+    assert!(new.get("old").await.is_err(), "nobody converts it");
+
+    let taken = outcomes(&client).await?;
+    assert!(taken.contains(&(EIPS.to_owned(), CrdOutcome::Updated { from: None })), "{taken:?}");
+    let conversion = crds.get(EIPS).await?.spec.conversion.map(|c| (c.strategy, c.webhook));
+    assert_eq!(conversion, Some(("None".to_owned(), None)));
+    for api in [&old, &new] {
+        let read = tokio::time::timeout(Duration::from_secs(30), async {
+            loop {
+                // The API server takes up a changed CRD a moment later.
+                match api.get("old").await {
+                    Ok(read) => return read,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                }
+            }
+        });
+        let read = read.await?;
+        assert_eq!((&read.data["spec"], &read.data["status"]), (&eip["spec"], &eip["status"]));
+    }
+    let eips: Api<ironlb_api::Eip> = Api::all(client.clone());
+    let status = json!({"status": {"usage": 2, "used": {"192.0.2.1": "a/b;c/d"}}});
+    let written = eips.patch_status("old", &PatchParams::default(), &Patch::Merge(status)).await?;
+    assert_eq!((written.spec.address.as_str(), written.spec.using_known_ips), ("192.0.2.1-192.0.2.9", Some(true)));
+    assert_eq!(old.get("old").await?.data["status"]["used"], json!({"192.0.2.1": "a/b;c/d"}));
+    let again = outcomes(&client).await?;
+    assert!(again.iter().all(|(_, outcome)| *outcome == CrdOutcome::Unchanged), "{again:?}");
+    Ok(())
+}
+
 async fn kube_gone(api: &Api<CustomResourceDefinition>) -> Result<()> {
     while api.get_opt(EIPS).await?.is_some() {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Ok(())
 }
