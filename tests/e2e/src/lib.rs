@@ -17,6 +17,7 @@ pub mod evidence;
 pub mod failover;
 pub mod ground;
 pub mod handover;
+pub mod ledger;
 pub mod manifests;
 pub mod owner;
 pub mod release;

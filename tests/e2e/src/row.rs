@@ -29,6 +29,8 @@ enum Want {
     NotEnough { addresses: Vec<String>, reason: String, told: Vec<String> },
     /// Nothing of ironlb's on it, and nothing said about it.
     Nothing,
+    /// Nothing of ironlb's on it any more, and no address.
+    Released,
 }
 
 /// A Service of type LoadBalancer, and what it is to come to.
@@ -153,6 +155,13 @@ impl Row {
         self
     }
 
+    /// ironlb is to take everything from it that it had.
+    #[must_use]
+    pub fn is_released(mut self) -> Self {
+        self.want = Want::Released;
+        self
+    }
+
     fn manifest(&self, namespace: &str) -> Value {
         json!({
             "apiVersion": "v1",
@@ -175,9 +184,10 @@ impl Row {
         let label = service.labels().get(label::EIP);
         let remembered = service.annotations().get(annotation::ADDRESSES);
         let (wanted, status, reason, texts) = match &self.want {
-            Want::Nothing => {
+            Want::Nothing | Want::Released => {
                 let untouched = told.is_none() && label.is_none() && remembered.is_none();
                 ensure!(untouched, "{} is not left alone: {label:?} {remembered:?} {told:?}", self.name);
+                ensure!(self.want == Want::Nothing || has.is_empty(), "{} still has {has:?}", self.name);
                 return Ok(());
             }
             Want::Addresses { addresses, reason, told } => (addresses, "True", reason, told),
@@ -324,6 +334,8 @@ mod tests {
         let (one, other) = ("192.0.2.1", "192.0.2.2");
         let bare: Service = serde_json::from_value(json!({"metadata": {}})).unwrap();
         let served = shown(&[one], "True", "Assigned");
+        let taken: Service =
+            serde_json::from_value(json!({"status": {"loadBalancer": {"ingress": [{"ip": other}]}}})).unwrap();
         let mut unlabelled = served.clone();
         unlabelled.metadata.labels = None;
         let mut forgetful = served.clone();
@@ -344,6 +356,9 @@ mod tests {
             (row("a").lacks(one, "EipFull", &[]), &shown(&[one], "False", "EipFull"), true),
             (row("a").is_left_alone(), &bare, true),
             (row("a").is_left_alone(), &served, false),
+            (row("a").is_left_alone(), &taken, true),
+            (row("a").is_released(), &bare, true),
+            (row("a").is_released(), &taken, false),
         ]
         .into_iter()
         .enumerate()

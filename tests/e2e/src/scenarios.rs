@@ -1,5 +1,6 @@
 //! What ironlb promises, a file per scenario, and on which sites they are shown.
 
+pub mod addresses_stay;
 pub mod api_server_stopped;
 pub mod controller_leader_killed;
 pub mod crd_rules;
@@ -9,6 +10,8 @@ pub mod examples_apply;
 pub mod faults;
 pub mod helm_uninstall;
 pub mod helm_upgrade;
+pub mod leaving;
+pub mod lost_status;
 pub mod many_services;
 pub mod no_eip_fits;
 pub mod objects_with_faults;
@@ -41,6 +44,9 @@ pub fn plans() -> Vec<SitePlan> {
                 many_services::SCENARIO,
                 two_families::SCENARIO,
                 shared_addresses::SCENARIO,
+                addresses_stay::SCENARIO,
+                lost_status::SCENARIO,
+                leaving::SCENARIO,
             ],
             scenarios: vec![
                 every_process_is_a_pods::SCENARIO,
