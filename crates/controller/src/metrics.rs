@@ -41,6 +41,8 @@ pub(crate) struct ControllerMetrics {
     unmet: Family<ReasonLabels, Gauge>,
     retrying: Gauge,
     leading: Gauge,
+    terms: Counter,
+    terms_lost: Counter,
     decision: Histogram,
 }
 
@@ -54,6 +56,8 @@ impl ControllerMetrics {
             unmet: Family::default(),
             retrying: Gauge::default(),
             leading: Gauge::default(),
+            terms: Counter::default(),
+            terms_lost: Counter::default(),
             // 0.1 ms to 1.6 s: the bar for 10,000 Services is 25 ms, which lies in the middle.
             decision: Histogram::new(exponential_buckets(0.0001, 4.0, 8)),
         };
@@ -62,6 +66,12 @@ impl ControllerMetrics {
         registry.register("services_unmet", "Services by why a wish of theirs is not met", metrics.unmet.clone());
         registry.register("writes_retrying", "Objects whose write failed and is tried again", metrics.retrying.clone());
         registry.register("leading", "Whether this replica decides", metrics.leading.clone());
+        registry.register("terms", "How often this replica became leader", metrics.terms.clone());
+        registry.register(
+            "terms_lost",
+            "How often it ceased to be leader without being stopped: its Lease was not renewed in time, or taken",
+            metrics.terms_lost.clone(),
+        );
         registry.register(
             "decision_seconds",
             "How long one decision over the whole cluster takes",
@@ -75,9 +85,20 @@ impl ControllerMetrics {
         self.writes.get_or_create(&WriteLabels { action, outcome }).inc();
     }
 
-    /// Notes whether this replica decides.
-    pub(crate) fn set_leading(&self, leading: bool) {
-        self.leading.set(i64::from(leading));
+    /// Notes that this replica decides from now on.
+    pub(crate) fn began_leading(&self) {
+        self.terms.inc();
+        self.leading.set(1);
+    }
+
+    /// Notes that it lost the right to.
+    pub(crate) fn lost_leadership(&self) {
+        self.terms_lost.inc();
+    }
+
+    /// Notes that it does not decide any more.
+    pub(crate) fn ended_leading(&self) {
+        self.leading.set(0);
     }
 
     /// Notes what one step decided.

@@ -64,11 +64,13 @@ struct Leader {
     lists: JoinSet<(Timestamp, bool)>,
     /// Nothing is decided before this moment: the API server was out of reach.
     rest_until: Option<Timestamp>,
+    /// Until then the API server may carry out a write whose answer did not come.
+    unsettled_until: Option<Timestamp>,
     only_observed: bool,
 }
 
 /// Decides and acts until the term ends: `ended` is cancelled when leadership is lost or the process is to stop. Returns when no write
-/// of this term is under way any more.
+/// of this term can be carried out any more.
 pub(crate) async fn lead(context: Context, term: Term, ended: CancellationToken) {
     if !prepared(&context, &term, &ended).await {
         return;
@@ -82,11 +84,11 @@ pub(crate) async fn lead(context: Context, term: Term, ended: CancellationToken)
         writes: JoinSet::new(),
         lists: JoinSet::new(),
         rest_until: None,
+        unsettled_until: None,
         only_observed: false,
     };
     leader.run(&ended).await;
-    // What was sent may still be carried out: the term is over only when each has an answer or its time-out has passed.
-    while leader.writes.join_next().await.is_some() {}
+    leader.finish().await;
 }
 
 /// Reads afresh what the decisions of this term begin with; false when the term ended before that worked.
@@ -150,6 +152,16 @@ impl Leader {
                 }
                 () = clock::sleep_until(due) => (),
             }
+        }
+    }
+
+    /// Waits until each write that was sent has an answer, or can no longer be carried out: giving the Lease back says so.
+    async fn finish(&mut self) {
+        while let Some(done) = self.writes.join_next().await {
+            self.note(done);
+        }
+        if self.unsettled_until.is_some() {
+            clock::sleep_until(self.unsettled_until).await;
         }
     }
 
@@ -237,6 +249,9 @@ impl Leader {
             ironlb_k8s::Outcome::Unreachable { message } | ironlb_k8s::Outcome::Unknown { message } => {
                 debug!({ fields::OBJECT } = object, action, message, "no answer to a write");
                 self.rest_until = Some(now + REST);
+                if was_sent && matches!(outcome, ironlb_k8s::Outcome::Unknown { .. }) {
+                    self.unsettled_until = Some(now + REQUEST_TIMEOUT);
+                }
             }
             written => debug!({ fields::OBJECT } = object, action, outcome = written.category(), "wrote"),
         }

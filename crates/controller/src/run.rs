@@ -63,11 +63,19 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         events,
         metrics: counted,
     };
+    let stop = shutdown.child_token();
+    let leading = terms(context, leadership, &stop);
+    tokio::pin!(leading);
     let outcome = tokio::select! {
-        () = terms(context, leadership, &shutdown) => Ok(()),
+        () = &mut leading => Ok(()),
         ended = tasks.join_next(), if !shutdown.is_cancelled() => Err(foreseen_by_nobody(ended)),
         ended = contending.join_next() => Err(foreseen_by_nobody(ended)),
     };
+    if outcome.is_err() {
+        // A Lease that is given back says that nothing is under way, whyever this process ends.
+        stop.cancel();
+        leading.await;
+    }
     resign.cancel();
     while contending.join_next().await.is_some() {}
     info!("left in order");
@@ -84,7 +92,7 @@ async fn terms(context: Context, mut leadership: Leadership, shutdown: &Cancella
         // The contender has ended, which `run` notices as well.
         let Some(term) = term else { return };
         info!(was_free = term.was_free, "leading");
-        context.metrics.set_leading(true);
+        context.metrics.began_leading();
         let ended = shutdown.child_token();
         let mut watched = term.clone();
         let work = lead(context.clone(), term, ended.clone());
@@ -92,12 +100,13 @@ async fn terms(context: Context, mut leadership: Leadership, shutdown: &Cancella
         tokio::select! {
             () = &mut work => (),
             () = watched.ended() => {
-                warn!("no longer leading: the Lease could not be renewed in time");
+                warn!("no longer leading: the Lease could not be renewed in time, or somebody else took it");
+                context.metrics.lost_leadership();
                 ended.cancel();
                 work.await;
             }
         }
-        context.metrics.set_leading(false);
+        context.metrics.ended_leading();
     }
 }
 

@@ -11,7 +11,11 @@
 //!   others           |-- renewal seen ----------------- lease_duration ------------------------->| may take over
 //! ```
 //!
-//! Invariant, searched exhaustively in the tests: at no moment are the epochs of two candidates valid.
+//! A Lease that is not there is created, and whoever created it waits before it leads: somebody may have deleted it under a leader, who
+//! finds out at its next renewal.
+//!
+//! Invariant, searched exhaustively in the tests: when an epoch begins, nobody else's is valid, and no request that was begun under
+//! another one is still waited for.
 
 use std::fmt;
 use std::time::Duration;
@@ -166,6 +170,10 @@ pub struct Election {
     /// `seen` and `version` are how the Lease stands, as far as anybody can know without reading it.
     is_known: bool,
     epoch: Option<(i32, Timestamp)>,
+    /// Nobody leads before this moment by a Lease that it created.
+    leads_from: Timestamp,
+    /// How long whoever created the Lease waits: for a leader under whom it was deleted to try its next renewal and have the answer.
+    creation_wait: Duration,
     /// When the request under way was begun.
     begun: Timestamp,
     next_at: Timestamp,
@@ -186,6 +194,8 @@ impl Election {
             version: None,
             is_known: false,
             epoch: None,
+            leads_from: Timestamp::ZERO,
+            creation_wait: timing.retry_period + timing.request_timeout,
             begun: Timestamp::ZERO,
             next_at: Timestamp::ZERO,
             stopping: false,
@@ -197,7 +207,7 @@ impl Election {
     #[must_use]
     pub fn epoch(&self, now: Timestamp) -> Option<Epoch> {
         let (token, valid_until) = self.epoch?;
-        Some(Epoch { token, valid_until }).filter(|epoch| epoch.is_valid(now))
+        Some(Epoch { token, valid_until }).filter(|epoch| self.leads_from <= now && epoch.is_valid(now))
     }
 
     /// Who holds the Lease, as last seen.
@@ -206,13 +216,24 @@ impl Election {
         self.seen.as_ref()?.0.holder.as_deref()
     }
 
+    /// The Lease may have changed: read it now rather than at the next turn. A hint, which may come for nothing or not at all; at most
+    /// ten a period are taken.
+    pub fn hint(&mut self, now: Timestamp) {
+        let is_ours = self.holder() == Some(self.identity.as_str());
+        if !is_ours && !self.stopping {
+            self.next_at = self.next_at.min(now.max(self.begun + self.retry_period / 10));
+        }
+    }
+
     /// What to do now.
     pub fn next(&mut self, now: Timestamp) -> Next {
         if self.done {
             return Next::Done;
         }
         if now < self.next_at {
-            return Next::Wait(self.next_at);
+            // Whoever asks has something to tell at the moment at which leading begins.
+            let begins = self.epoch.map(|_| self.leads_from).filter(|from| now < *from);
+            return Next::Wait(begins.map_or(self.next_at, |from| from.min(self.next_at)));
         }
         self.begun = now;
         if !self.is_known {
@@ -227,6 +248,10 @@ impl Election {
             return Next::Done;
         }
         if is_ours || self.is_free(now) {
+            if self.seen.is_none() {
+                // Whatever becomes of the request: it may be carried out without an answer.
+                self.leads_from = now + self.creation_wait;
+            }
             return Next::Write(self.claim(Some(self.identity.clone())));
         }
         // Somebody else's, and not yet expired: look again, at the latest when it expires.

@@ -1,13 +1,18 @@
 //! Contending for leadership: the loop around [`Election`], and the claim that is asked before every write.
+//!
+//! Beside the loop runs a watch of the one Lease, so that a candidate sees at once that it was renewed or given back. It is a hint and
+//! decides nothing: what counts is read, and without the watch it is read every period.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
+use futures::StreamExt;
 use ironlb_model::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use kube::api::PostParams;
+use kube::api::{PostParams, WatchParams};
 use kube::{Api, Client};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -40,17 +45,20 @@ struct State {
     was_free: bool,
 }
 
-/// The right to lead, as far as it goes. Clones watch the same candidacy.
-#[derive(Debug, Clone)]
+/// The right to lead, as far as it goes.
+#[derive(Debug)]
 pub struct Leadership {
     state: watch::Receiver<State>,
+    /// The last term that was handed out.
+    last: Option<i32>,
 }
 
 /// One term of leadership: valid until the epoch runs out without being renewed, or another begins.
 #[derive(Debug, Clone)]
 pub struct Term {
     token: i32,
-    /// Whether the Lease was free when it was taken: given back by whoever had it, after the answers to all its requests, or not there.
+    /// No request of an earlier term can be under way: the Lease was given back by whoever had it, after the answers to all its requests,
+    /// or was not there. Not so where this process itself led before and lost it only to the clock.
     pub was_free: bool,
     state: watch::Receiver<State>,
 }
@@ -67,16 +75,24 @@ impl Leadership {
     ) -> Self {
         let (publish, state) = watch::channel(State::default());
         tasks.spawn(async move {
-            Contender::new(client, candidacy, publish).run(resign).await;
-            "leadership"
+            let changed = Notify::new();
+            let contender = Contender::new(client, candidacy, publish);
+            let watched = look_out(contender.api.clone(), contender.candidacy.clone(), &changed);
+            tokio::select! {
+                () = contender.run(resign, &changed) => "leadership",
+                never = watched => match never {},
+            }
         });
-        Self { state }
+        Self { state, last: None }
     }
 
     /// Waits until this process leads. Cancel-safe.
     pub async fn gained(&mut self) -> Option<Term> {
         let state = *self.state.wait_for(|state| state.epoch.is_some_and(|e| e.is_valid(clock::now()))).await.ok()?;
-        Some(Term { token: state.epoch?.token, was_free: state.was_free, state: self.state.clone() })
+        let token = state.epoch?.token;
+        let was_free = state.was_free && self.last != Some(token);
+        self.last = Some(token);
+        Some(Term { token, was_free, state: self.state.clone() })
     }
 }
 
@@ -107,6 +123,25 @@ impl Term {
     }
 }
 
+/// Watches the Lease for ever and tells of every change; whatever goes wrong with the watch costs no more than a period.
+async fn look_out(api: Api<Lease>, candidacy: Candidacy, changed: &Notify) -> Infallible {
+    let of_the_one = format!("metadata.name={}", candidacy.lease);
+    let params = WatchParams::default().fields(&of_the_one).timeout(WATCH_SECONDS);
+    loop {
+        // From any version: that the first thing heard may be old does no harm.
+        if let Ok(events) = api.watch(&params, "0").await {
+            let mut events = std::pin::pin!(events);
+            while let Some(Ok(_)) = events.next().await {
+                changed.notify_one();
+            }
+        }
+        tokio::time::sleep(candidacy.timing.retry_period).await;
+    }
+}
+
+/// How long one watch of the Lease may last. Chosen: kube takes less than 295 s, and opening one costs little.
+const WATCH_SECONDS: u32 = 240;
+
 struct Contender {
     api: Api<Lease>,
     candidacy: Candidacy,
@@ -115,16 +150,27 @@ struct Contender {
     was_free: bool,
     acquired: Option<jiff::Timestamp>,
     in_trouble: bool,
+    /// Who holds the Lease, as last logged.
+    told_holder: Option<String>,
 }
 
 impl Contender {
     fn new(client: Client, candidacy: Candidacy, publish: watch::Sender<State>) -> Self {
         let api = Api::namespaced(client, &candidacy.namespace);
         let election = Election::new(candidacy.identity.clone(), candidacy.timing);
-        Self { api, candidacy, election, publish, was_free: false, acquired: None, in_trouble: false }
+        Self {
+            api,
+            candidacy,
+            election,
+            publish,
+            was_free: false,
+            acquired: None,
+            in_trouble: false,
+            told_holder: None,
+        }
     }
 
-    async fn run(mut self, resign: CancellationToken) {
+    async fn run(mut self, resign: CancellationToken, changed: &Notify) {
         let mut is_resigning = false;
         let give_up = self.candidacy.timing.request_timeout * 2;
         let mut until = None;
@@ -146,6 +192,7 @@ impl Contender {
                 Next::Wait(at) => {
                     tokio::select! {
                         () = tokio::time::sleep(at.since(clock::now()) + self.spread()) => (),
+                        () = changed.notified() => self.election.hint(clock::now()),
                         () = resign.cancelled(), if !is_resigning => (),
                     }
                 }
@@ -154,7 +201,17 @@ impl Contender {
         }
     }
 
-    fn tell(&self) {
+    fn tell(&mut self) {
+        let holder = self.election.holder();
+        if holder != self.told_holder.as_deref() {
+            self.told_holder = holder.map(str::to_owned);
+            let lease = &self.candidacy.lease;
+            match holder {
+                Some(holder) if holder == self.candidacy.identity => info!(lease, "holds the leader's Lease"),
+                Some(holder) => info!(lease, holder, "another replica holds the leader's Lease"),
+                None => info!(lease, "the leader's Lease is free"),
+            }
+        }
         let state = State { epoch: self.election.epoch(clock::now()), was_free: self.was_free };
         self.publish.send_if_modified(|now| std::mem::replace(now, state) != state);
     }

@@ -1,4 +1,5 @@
-//! Every interleaving of two candidates, the API server and the clock: at no moment are two epochs valid.
+//! Every interleaving of two candidates, the API server and the clock: no epoch begins while another is valid, or while a request that
+//! was begun under another is still waited for.
 //!
 //! The world is a Lease with a version, two candidates, requests under way and a clock of whole ticks. What may happen next, in any
 //! order and as late as it likes: a candidate does its next step; a request reaches the server; its answer reaches the candidate; the
@@ -52,6 +53,8 @@ struct Candidate {
     phase: Phase,
     /// A write it gave up on, which may still be carried out.
     late: Option<Claim>,
+    /// Until when a request that it began as leader may be under way: it began the last one at the last moment at which it might.
+    works_until: Timestamp,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -72,15 +75,34 @@ fn leads_too_long(name: &str) -> Election {
     Election { renew_deadline: Duration::from_millis(5), ..right(name) }
 }
 
+/// Leads for as long as others wait, less a tick: its last request is under way when another begins.
+fn works_too_long(name: &str) -> Election {
+    Election { renew_deadline: Duration::from_millis(4), ..right(name) }
+}
+
 impl World {
     fn new(make: Make) -> Self {
-        let candidate = |name| Candidate { machine: make(name), phase: Phase::Idle, late: None };
+        let candidate =
+            |name| Candidate { machine: make(name), phase: Phase::Idle, late: None, works_until: Timestamp::ZERO };
         Self { lease: None, candidates: [candidate("a"), candidate("b")] }
     }
 
-    /// Does each of the two hold a valid epoch?
+    /// Does one hold a valid epoch while the other does, or works for an earlier one?
     fn has_two_leaders(&self) -> bool {
-        self.candidates.iter().all(|c| c.machine.epoch(NOW).is_some())
+        let [a, b] = &self.candidates;
+        let beside = |one: &Candidate, other: &Candidate| {
+            one.machine.epoch(NOW).is_some() && (other.machine.epoch(NOW).is_some() || other.works_until > NOW)
+        };
+        beside(a, b) || beside(b, a)
+    }
+
+    /// Whoever may begin a request before the next tick does so at the last moment.
+    fn work(&mut self) {
+        for candidate in &mut self.candidates {
+            if candidate.machine.epoch(NOW).is_some() {
+                candidate.works_until = NOW + TICK + TIMING.request_timeout;
+            }
+        }
     }
 
     /// Carries out a write at the server.
@@ -187,13 +209,17 @@ impl World {
             return false;
         }
         machine.stop();
+        // Whoever stops a candidate has waited for its requests.
+        self.candidates[who].works_until = Timestamp::ZERO;
         true
     }
 
     /// Visits every time in the world.
     fn each_time(&mut self, mut visit: impl FnMut(&mut Timestamp)) {
         for candidate in &mut self.candidates {
+            visit(&mut candidate.works_until);
             let machine = &mut candidate.machine;
+            visit(&mut machine.leads_from);
             machine.seen.iter_mut().for_each(|(_, since)| visit(since));
             machine.epoch.iter_mut().for_each(|(_, until)| visit(until));
             visit(&mut machine.begun);
@@ -247,16 +273,37 @@ impl World {
         }
     }
 
+    /// Forgets what a write says that can no longer succeed, since versions never come back.
+    fn forget_the_doomed(&mut self) {
+        let doomed = Claim { expected: Some(ResourceVersion(0)), holder: None, transitions: 0, is_taken: false };
+        let current = self.lease.as_ref().map(|(_, version)| *version);
+        for Candidate { machine, phase, late, .. } in &mut self.candidates {
+            late.take_if(|claim| claim.expected != current);
+            match phase {
+                Phase::Sent(Request::Write(claim)) if claim.expected != current => *claim = doomed.clone(),
+                Phase::Answered(Request::Write(claim), Answer::Conflict) => *claim = doomed.clone(),
+                _ => {}
+            }
+            if machine.version.is_some_and(|version| Some(version) != current) {
+                machine.version = Some(ResourceVersion(0));
+            }
+        }
+    }
+
     /// The same world with small numbers: versions by their order, times that have passed for good at their earliest.
     fn normal(mut self) -> Self {
+        self.forget_the_doomed();
         let mut versions = BTreeSet::new();
         self.each_version(&mut |version| {
             versions.insert(*version);
         });
         let order: Vec<u64> = versions.into_iter().collect();
         self.each_version(&mut |version| *version = 1 + u64::try_from(order.partition_point(|v| v < version)).unwrap());
-        for Candidate { machine, phase, .. } in &mut self.candidates {
+        self.work();
+        for Candidate { machine, phase, works_until, .. } in &mut self.candidates {
             // What is over is over, however long ago.
+            *works_until = (*works_until).max(NOW);
+            machine.leads_from = machine.leads_from.max(NOW);
             machine.epoch.take_if(|(_, until)| *until <= NOW);
             // Pauses only keep a candidate from doing what it may do at any time here.
             machine.next_at = NOW;
@@ -312,4 +359,5 @@ fn of_all_interleavings_none_has_two_leaders() {
 #[test]
 fn the_search_finds_two_leaders_where_the_rule_is_broken() {
     assert!(search(leads_too_long).is_err());
+    assert!(search(works_too_long).is_err());
 }

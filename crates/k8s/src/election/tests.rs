@@ -33,6 +33,7 @@ fn leader(now: Timestamp) -> Election {
     election.on_read(now, None);
     let claim = wanted(election.next(now));
     election.on_written(now, &claim, 1, ResourceVersion(1));
+    election.leads_from = now;
     election
 }
 
@@ -55,9 +56,120 @@ fn a_lease_that_is_not_there_is_created() {
     assert_eq!(claim, Claim { expected: None, holder: Some("me".to_owned()), transitions: 0, is_taken: true });
     assert_eq!(election.epoch(at(1)), None, "not before it is acknowledged");
     election.on_written(at(2), &claim, 1, ResourceVersion(1));
-    assert_eq!(election.epoch(at(2)), Some(Epoch { token: 0, valid_until: at(11) }), "from the begin of the request");
-    assert_eq!(election.epoch(at(11)), None);
     assert_eq!(election.next(at(2)), Next::Wait(at(3)));
+    // Somebody may have deleted it under a leader, who tries to renew it within a period and has an answer one time-out later.
+    for moment in [3, 5] {
+        let renewal = wanted(election.next(at(moment)));
+        election.on_written(at(moment), &renewal, 1, ResourceVersion(moment));
+        assert_eq!(election.epoch(at(moment)), None);
+    }
+    assert_eq!(election.next(at(6)), Next::Wait(at(7)));
+    assert_eq!(election.epoch(at(7)), Some(Epoch { token: 0, valid_until: at(15) }), "from the begin of the request");
+    assert_eq!(election.epoch(at(15)), None);
+}
+
+#[test]
+fn whoever_creates_the_lease_waits_also_when_the_answer_is_lost() {
+    let mut election = candidate();
+    election.next(at(0));
+    election.on_read(at(0), None);
+    wanted(election.next(at(0)));
+    election.on_write_failed(at(1), Failure::Unknown);
+    assert_eq!(election.next(at(3)), Next::Read);
+    election.on_read(at(3), Some((held_by(Some("me"), 1, 0), ResourceVersion(1))));
+    let renewal = wanted(election.next(at(3)));
+    election.on_written(at(3), &renewal, 2, ResourceVersion(2));
+    assert_eq!((election.epoch(at(5)), election.epoch(at(6)).map(|e| e.token)), (None, Some(0)));
+}
+
+/// A request under way: when its answer comes, and what it says.
+struct Waiting {
+    until: u64,
+    asked: Next,
+    done: Result<(), Failure>,
+    found: Option<(Record, ResourceVersion)>,
+}
+
+/// A leader, its Lease deleted at some moment, and a candidate that never saw it: what each wants is carried out, and takes as long
+/// as a request may take. Does the second ever lead beside the first?
+fn two_lead_after_a_deletion(deleted: u64, started: u64, creation_wait: Duration) -> bool {
+    let mut lease = None;
+    let mut version = 0;
+    let mut both: [Election; 2] = [candidate(), candidate()];
+    both[1].identity = "other".to_owned();
+    both[1].creation_wait = creation_wait;
+    let mut waiting: [Option<Waiting>; 2] = [None, None];
+    for now in 0..60 {
+        if now == deleted {
+            lease = None;
+        }
+        for who in 0..2 {
+            let election = &mut both[who];
+            if who == 1 && now < started {
+                continue;
+            }
+            if waiting[who].as_ref().is_some_and(|waiting| now < waiting.until) {
+                continue;
+            }
+            if let Some(Waiting { asked, done, found, .. }) = waiting[who].take() {
+                match (asked, done) {
+                    (Next::Write(claim), Ok(())) => {
+                        let (record, version) = found.unwrap();
+                        election.on_written(at(now), &claim, record.renewed.unwrap(), version);
+                    }
+                    (Next::Write(_), Err(failure)) => election.on_write_failed(at(now), failure),
+                    (_, _) => election.on_read(at(now), found),
+                }
+            }
+            let next = election.next(at(now));
+            let current = lease.as_ref().map(|(_, version): &(Record, ResourceVersion)| *version);
+            let done = match &next {
+                Next::Wait(_) | Next::Done => continue,
+                Next::Write(claim) if claim.expected != current => Err(Failure::Conflict),
+                Next::Write(claim) => {
+                    version += 1;
+                    let renewed = i64::try_from(version).unwrap();
+                    lease =
+                        Some((held_by(claim.holder.as_deref(), renewed, claim.transitions), ResourceVersion(version)));
+                    Ok(())
+                }
+                Next::Read => Ok(()),
+            };
+            waiting[who] = Some(Waiting { until: now + 1, asked: next, done, found: lease.clone() });
+        }
+        if both.iter().all(|election| election.epoch(at(now)).is_some()) {
+            return true;
+        }
+    }
+    assert!(both[1].epoch(at(59)).is_some() || both[0].epoch(at(59)).is_some(), "nobody leads in the end");
+    false
+}
+
+#[test]
+fn a_deleted_lease_makes_no_second_leader_where_the_api_server_answers() {
+    let tries = || (10_u64..20).flat_map(|deleted| (0..6).map(move |later| (deleted, deleted + later)));
+    let wait = candidate().creation_wait;
+    assert!(tries().all(|(deleted, started)| !two_lead_after_a_deletion(deleted, started, wait)));
+    // Without the wait there are two.
+    assert!(tries().any(|(deleted, started)| two_lead_after_a_deletion(deleted, started, Duration::ZERO)));
+}
+
+#[test]
+fn a_hint_makes_a_candidate_look_at_once_but_not_ever_so_often() {
+    let mut election = candidate();
+    election.next(at(0));
+    election.on_read(at(0), Some((held_by(Some("other"), 1, 0), ResourceVersion(1))));
+    assert_eq!(election.next(at(0)), Next::Wait(at(2)));
+    election.hint(at(1));
+    assert_eq!(election.next(at(1)), Next::Read);
+    election.on_read(at(1), Some((held_by(Some("other"), 2, 0), ResourceVersion(2))));
+    assert_eq!(election.next(at(1)), Next::Wait(at(3)));
+    election.hint(at(1));
+    assert_eq!(election.next(at(1)), Next::Wait(Timestamp::from_millis(1200)), "a tenth of a period after the last");
+    // A leader knows what it wrote, and renews in its own time.
+    let mut leader = leader(at(0));
+    leader.hint(at(1));
+    assert_eq!(leader.next(at(1)), Next::Wait(at(2)));
 }
 
 #[test]

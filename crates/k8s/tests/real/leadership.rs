@@ -68,8 +68,9 @@ async fn the_lease_passes_on_at_once_when_given_back_and_by_expiry_when_not() ->
     assert!(!term.is_valid(clock::now()));
     let begun = Instant::now();
     let after = second.term().await?;
-    // A period, its spread and two requests, and what a busy machine adds; below the 4 s of an expiry.
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    // The watch tells it, so no period passes first.
+    println!("given back, it passed on after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < TIMING.retry_period, "{:?}", begun.elapsed());
     assert!(after.was_free, "nothing of the first is under way");
 
     // Killed: nothing is given back.
@@ -107,6 +108,7 @@ async fn a_leader_without_api_server_is_deposed_by_the_clock() -> Result<()> {
     let clients = server.clients().await?;
     let mut leader = replica(&clients, "cut-off", "leader");
     let mut term = leader.term().await?;
+    assert!(term.was_free, "there was no Lease before");
     // It answers nothing, and holds every connection open.
     server.signal("STOP")?;
     let begun = Instant::now();
@@ -114,7 +116,8 @@ async fn a_leader_without_api_server_is_deposed_by_the_clock() -> Result<()> {
     assert!(begun.elapsed() < TIMING.renew_deadline + Duration::from_secs(1), "{:?}", begun.elapsed());
     assert!(!term.is_valid(clock::now()));
     server.signal("CONT")?;
-    leader.term().await?;
+    let again = leader.term().await?;
+    assert!(!again.was_free, "what was sent before may still be carried out");
     Ok(())
 }
 
