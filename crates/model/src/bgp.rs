@@ -1,8 +1,8 @@
-//! The objects that configure BGP, as far as every role looks at them: who they are and what they were told.
+//! The objects that configure BGP: who they are, what they ask for, and what they were told.
 
 use std::collections::BTreeMap;
 
-use crate::{Condition, ResourceVersion, WallTime};
+use crate::{Condition, OwnSide, Peering, ResourceVersion, WallTime};
 
 /// A BgpConf; only the one named `default` is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct BgpConf {
     pub generation: i64,
     /// OpenELB's finalizer is on it.
     pub has_openelb_finalizer: bool,
+    /// Its spec; `None` where the object is left to somebody else (its name, or the label of a CNI).
+    pub own_side: Option<OwnSide>,
     /// Conditions as written now.
     pub conditions: Vec<Condition>,
     /// When each of them last changed its status, by type: a write replaces the whole list, so it carries these along.
@@ -36,6 +38,8 @@ pub struct BgpPeer {
     pub generation: i64,
     /// OpenELB's finalizer is on it.
     pub has_openelb_finalizer: bool,
+    /// Its spec; `None` where there is no session to have: a field that must be right is not, or the object is left to a CNI.
+    pub peering: Option<Peering>,
     /// Conditions as written now.
     pub conditions: Vec<Condition>,
     /// When each of them last changed its status, by type: a write replaces the whole list, so it carries these along.

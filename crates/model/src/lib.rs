@@ -23,6 +23,7 @@ mod issue;
 mod mac;
 mod names;
 mod node;
+mod peering;
 mod rendezvous;
 mod selector;
 mod service;
@@ -40,6 +41,10 @@ pub use issue::{Issue, IssueReason, ObjectRef};
 pub use mac::MacAddr;
 pub use names::{EipName, InterfaceName, NamespaceName, NodeName, ServiceId};
 pub use node::{DrainCause, Namespace, Node};
+pub use peering::{
+    Asn, BfdSettings, Distance, FamilySettings, GracefulRestart, Neighbor, OwnSide, Password, Peering, RouteSettings,
+    SessionTimers,
+};
 pub use rendezvous::{NodeKey, VipKey, compare_preference};
 pub use selector::{Operator, Requirement, Selector};
 pub use service::{

@@ -1,27 +1,29 @@
-//! BgpConf and BgpPeer: which of them count, and whether their two spellings agree.
+//! BgpConf and BgpPeer: which of them count, and what they ask for.
 
-use std::fmt;
+mod fields;
+mod own_side;
+mod peering;
 
 use ironlb_api::{self as api, names};
 use ironlb_model::{BgpConf, BgpPeer, Issue, IssueReason, ObjectRef};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use self::fields::Faults;
 use crate::metadata;
-use crate::quote::quoted;
 
 /// Reads a BgpConf and whatever is wrong with it.
 #[must_use]
 pub fn bgp_conf(object: &api::BgpConf) -> (BgpConf, Vec<Issue>) {
-    let (meta, spec) = (&object.metadata, &object.spec);
+    let meta = &object.metadata;
     let name = meta.name.clone().unwrap_or_default();
-    let mut issues = Issues { object: ObjectRef::BgpConf(name.clone()), issues: Vec::new() };
-    if name != names::BGP_CONF_NAME {
+    let mut faults = Faults::of(ObjectRef::BgpConf(name.clone()));
+    let is_default = name == names::BGP_CONF_NAME;
+    if !is_default {
         let message = format!("only the BgpConf named {} is used: rename this one or delete it", names::BGP_CONF_NAME);
-        issues.add("metadata.name", IssueReason::Ignored, message);
+        faults.add("metadata.name", IssueReason::Ignored, message);
     }
-    issues.belongs_to_cni(meta);
-    issues.compare("spec.routerId", spec.router_id.as_ref(), "spec.routerID", spec.router_id_v1alpha1.as_ref());
-    issues.compare("spec.listenPort", spec.listen_port.as_ref(), "spec.port", spec.port_v1alpha1.as_ref());
+    let is_ours = !belongs_to_cni(meta, &mut faults) && is_default;
+    let own_side = own_side::own_side(&object.spec, &mut faults);
     let conditions = object.status.as_ref().and_then(|s| s.conditions.as_deref());
     let read = BgpConf {
         name,
@@ -29,32 +31,21 @@ pub fn bgp_conf(object: &api::BgpConf) -> (BgpConf, Vec<Issue>) {
         version: metadata::version(meta),
         generation: meta.generation.unwrap_or(0),
         has_openelb_finalizer: metadata::has_finalizer(meta, names::finalizer::BGP),
+        own_side: is_ours.then_some(own_side),
         conditions: metadata::conditions(conditions, |_| true),
         condition_times: metadata::condition_times(conditions),
     };
-    (read, issues.issues)
+    (read, faults.issues)
 }
 
 /// Reads a BgpPeer and whatever is wrong with it.
 #[must_use]
 pub fn bgp_peer(object: &api::BgpPeer) -> (BgpPeer, Vec<Issue>) {
-    let (meta, spec) = (&object.metadata, &object.spec);
+    let meta = &object.metadata;
     let name = meta.name.clone().unwrap_or_default();
-    let mut issues = Issues { object: ObjectRef::BgpPeer(name.clone()), issues: Vec::new() };
-    issues.belongs_to_cni(meta);
-    let (new, old) = (spec.conf.as_ref(), spec.config.as_ref());
-    issues.compare(
-        "spec.conf.neighborAddress",
-        new.and_then(|c| c.neighbor_address.as_ref()),
-        "spec.config.neighborAddress",
-        old.and_then(|c| c.neighbor_address.as_ref()),
-    );
-    issues.compare(
-        "spec.conf.peerAs",
-        new.and_then(|c| c.peer_as).map(|asn| asn.0).as_ref(),
-        "spec.config.peerAs",
-        old.and_then(|c| c.peer_as).map(|asn| asn.0).as_ref(),
-    );
+    let mut faults = Faults::of(ObjectRef::BgpPeer(name.clone()));
+    let is_ours = !belongs_to_cni(meta, &mut faults);
+    let peering = peering::peering(&object.spec, &mut faults);
     let conditions = object.status.as_ref().and_then(|s| s.conditions.as_deref());
     let read = BgpPeer {
         name,
@@ -62,44 +53,22 @@ pub fn bgp_peer(object: &api::BgpPeer) -> (BgpPeer, Vec<Issue>) {
         version: metadata::version(meta),
         generation: meta.generation.unwrap_or(0),
         has_openelb_finalizer: metadata::has_finalizer(meta, names::finalizer::BGP),
+        peering: peering.filter(|_| is_ours),
         conditions: metadata::conditions(conditions, |_| true),
         condition_times: metadata::condition_times(conditions),
     };
-    (read, issues.issues)
+    (read, faults.issues)
 }
 
-/// The issues found in one object.
-struct Issues {
-    object: ObjectRef,
-    issues: Vec<Issue>,
-}
-
-impl Issues {
-    fn add(&mut self, field: &str, reason: IssueReason, message: String) {
-        self.issues.push(Issue { object: self.object.clone(), field: field.to_owned(), reason, message });
+/// Is the object another's (OpenELB's label for a CNI)? Told then.
+fn belongs_to_cni(meta: &ObjectMeta, faults: &mut Faults) -> bool {
+    let label = names::label::CNI;
+    let is_theirs = meta.labels.as_ref().is_some_and(|labels| labels.contains_key(label));
+    if is_theirs {
+        let message = format!("label {label} leaves this object to the CNI: remove the label to have it used");
+        faults.add(&format!("metadata.labels[{label}]"), IssueReason::Ignored, message);
     }
-
-    fn belongs_to_cni(&mut self, meta: &ObjectMeta) {
-        let label = names::label::CNI;
-        if meta.labels.as_ref().is_some_and(|labels| labels.contains_key(label)) {
-            let message = format!("label {label} leaves this object to the CNI: remove the label to have it used");
-            self.add(&format!("metadata.labels[{label}]"), IssueReason::Ignored, message);
-        }
-    }
-
-    /// Tells when a field is set in both its spellings and they disagree.
-    fn compare<T: PartialEq + fmt::Display>(&mut self, field: &str, new: Option<&T>, old_field: &str, old: Option<&T>) {
-        if let (Some(new), Some(old)) = (new, old)
-            && new != old
-        {
-            let message = format!(
-                "it is {} and {old_field} (its older spelling) is {}: the first one counts, remove the other",
-                quoted(&new.to_string()),
-                quoted(&old.to_string())
-            );
-            self.add(field, IssueReason::SpellingsDisagree, message);
-        }
-    }
+    is_theirs
 }
 
 #[cfg(test)]

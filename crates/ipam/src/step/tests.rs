@@ -150,6 +150,7 @@ fn conf(name: &str, has_openelb_finalizer: bool) -> (String, Arc<BgpConf>) {
         version: ResourceVersion(1),
         generation: 3,
         has_openelb_finalizer,
+        own_side: None,
         conditions: Vec::new(),
         condition_times: std::collections::BTreeMap::new(),
     };
