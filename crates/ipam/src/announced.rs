@@ -67,6 +67,18 @@ impl<'a> Announcers<'a> {
         Some(condition(ANNOUNCED, worst.status, &worst.reason, text))
     }
 
+    /// The nodes that answer for this vip.
+    pub(crate) fn answering(&self, vip: IpAddr) -> Vec<(NodeName, InterfaceName)> {
+        let answering = of_vip(&self.answering, vip, |(vip, ..)| *vip);
+        answering.iter().map(|(_, node, interface)| ((*node).clone(), (*interface).clone())).collect()
+    }
+
+    /// The nodes that say that they do not announce this vip.
+    pub(crate) fn withheld(&self, vip: IpAddr) -> Vec<(NodeName, WithheldVip)> {
+        let withheld = of_vip(&self.withheld, vip, |(vip, ..)| *vip);
+        withheld.iter().map(|(_, node, withheld)| ((*node).clone(), (*withheld).clone())).collect()
+    }
+
     fn finding(&self, vip: IpAddr) -> Finding {
         let found = |status, reason: &str, message: String| Finding { status, reason: reason.to_owned(), message };
         let answering = of_vip(&self.answering, vip, |(vip, ..)| *vip);
