@@ -21,6 +21,8 @@ pub const EXHAUSTED: &str = "Exhausted";
 pub const USED_TRUNCATED: &str = "UsedTruncated";
 /// Of an Eip: Services hold addresses that its spec no longer has.
 pub const HELD_OUTSIDE: &str = "HeldOutside";
+/// Of an Eip: Services hold addresses that are reserved for others.
+pub const RESERVATION_HELD: &str = "ReservationHeld";
 /// Of an Eip: another Eip is the default as well, and comes first.
 pub const SECOND_DEFAULT: &str = "SecondDefault";
 /// Of an Eip with protocol `vip`: it is served by Layer 2.

@@ -10,6 +10,7 @@ use ironlb_model::{Condition, ResourceVersion, ServiceId, Timestamp};
 
 use crate::action::ActionId;
 use crate::event::Event;
+use crate::reuse::Freed;
 
 /// How far a write is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub struct InFlight {
     pub services: BTreeMap<ServiceId, Write>,
     /// Services whose status another writer changes back again and again.
     pub contended: BTreeSet<ServiceId>,
+    /// Addresses that were given back a short while ago, where their Eip has a `reuseDelay`.
+    pub freed: BTreeMap<IpAddr, Freed>,
 }
 
 impl Write {

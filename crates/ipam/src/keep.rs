@@ -12,6 +12,7 @@ use crate::eligible::{Standing, has_trace, standing};
 use crate::in_flight::InFlight;
 use crate::precedence::names;
 use crate::reason::Reason;
+use crate::reserved::Reserved;
 use crate::sharing::{Clash, Tenure, tenure};
 use crate::taken::Taken;
 use crate::territory::Territory;
@@ -47,6 +48,7 @@ pub(crate) struct View<'a> {
     pub(crate) in_flight: &'a InFlight,
     pub(crate) territory: &'a Territory<'a>,
     pub(crate) taken: &'a Taken<'a>,
+    pub(crate) reserved: &'a Reserved<'a>,
     pub(crate) listed: BTreeMap<&'a ServiceId, Vec<IpAddr>>,
 }
 
@@ -199,6 +201,14 @@ impl Draft<'_> {
                     self.verdict.notes.push(Reason::HeldOutsideEip { address, eip: eip.clone() });
                 }
                 Some(_) => {}
+            }
+            if let Some(entry) = view.reserved.against(address, self.service) {
+                self.verdict.notes.push(Reason::HeldAgainstReservation {
+                    address,
+                    eip: view.territory.eip(entry.eip).name.clone(),
+                    index: entry.reservation.index,
+                    reservee: entry.reservation.reservee.clone(),
+                });
             }
         }
     }

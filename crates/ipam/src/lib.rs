@@ -15,12 +15,14 @@
 //! 3. Then explicit wishes, oldest Service first (creation, then name): the address of the annotation or of `loadBalancerIP`, shared
 //!    with its holders where the ports are disjoint and the newcomer would not change where it is announced.
 //! 4. Then what a Service held before its status was lost.
-//! 5. Then the rest: the lowest free address of the first Eip with room among those named, bound, default, or (OpenELB 0.5) of the
+//! 5. Then what is reserved for a Service, and what one of its name gave back a short while ago.
+//! 6. Then the rest: the lowest free address of the first Eip with room among those named, bound, default, or (OpenELB 0.5) of the
 //!    right protocol; several go by priority, then name.
-//! 6. What is not given carries a [`Reason`] that says what to do.
+//! 7. What is not given carries a [`Reason`] that says what to do.
 //!
 //! Invariants:
 //! - two Services hold one address only where sharing allows it, or where they did when ironlb came;
+//! - what is reserved for others, rests after it was given back, or is above a quota is given to nobody new, and taken from nobody;
 //! - an address that the snapshot shows on any Service, or that this controller wrote and has not seen come back, is not free;
 //! - the order of the input never matters, and a plan that was carried out plans nothing more;
 //! - every Service of ours without an address has a reason;
@@ -37,13 +39,17 @@ mod condition;
 mod diff;
 mod eligible;
 mod event;
+mod explain;
 mod in_flight;
 mod keep;
 mod memory;
 mod plan;
 mod precedence;
 mod projection;
+mod quota;
 mod reason;
+mod reserved;
+mod reuse;
 mod sharing;
 mod step;
 mod taken;
@@ -53,17 +59,19 @@ mod verdict;
 
 pub use action::{Action, ActionId};
 pub use condition::{
-    ADDRESS_ASSIGNED, ANNOUNCED, EXHAUSTED, HELD_OUTSIDE, OVERLAPPING, READY, SECOND_DEFAULT, SERVED_AS_LAYER2,
-    USED_TRUNCATED,
+    ADDRESS_ASSIGNED, ANNOUNCED, EXHAUSTED, HELD_OUTSIDE, OVERLAPPING, READY, RESERVATION_HELD, SECOND_DEFAULT,
+    SERVED_AS_LAYER2, USED_TRUNCATED,
 };
 pub use eligible::{NotOurs, Standing};
 pub use event::{Event, EventType};
+pub use explain::{EipReport, Explanation, Finding, LostAddress, Search, Sought, VipReport, explain};
 pub use in_flight::{InFlight, Write, WriteState};
 pub use memory::{Limits, Memory, Outcome, Retry};
 pub use plan::{Plan, ServiceVerdict, plan};
-pub use precedence::Offer;
+pub use precedence::{NotOffered, Offer};
 pub use projection::{ServiceProjection, project};
 pub use reason::Reason;
+pub use reuse::Freed;
 pub use sharing::Clash;
 pub use step::{Planned, Step, step};
 pub use usage::{EipProjection, MAX_USED_BYTES, MAX_USED_ENTRIES, usage};

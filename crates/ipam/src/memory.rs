@@ -15,6 +15,7 @@ use crate::eligible::{Standing, standing};
 use crate::event::{self, Event, EventType};
 use crate::in_flight::{InFlight, Write, WriteState};
 use crate::reason::Reason;
+use crate::reuse::Reuse;
 
 /// Within this time three reversals of a status make it contended.
 const CONTENTION_WINDOW: Duration = Duration::from_mins(1);
@@ -90,6 +91,7 @@ pub struct Memory {
     shown: BTreeMap<ServiceId, Shown>,
     reversals: BTreeMap<ServiceId, Vec<Timestamp>>,
     contended_until: BTreeMap<ServiceId, Timestamp>,
+    reuse: Reuse,
     /// What of OpenELB was found last, and on which Eips that was told.
     told_openelb: (Vec<String>, BTreeSet<EipName>),
 }
@@ -110,6 +112,7 @@ impl Memory {
             shown: BTreeMap::new(),
             reversals: BTreeMap::new(),
             contended_until: BTreeMap::new(),
+            reuse: Reuse::default(),
             told_openelb: (Vec::new(), BTreeSet::new()),
         }
     }
@@ -205,6 +208,7 @@ impl Memory {
         });
         self.eip_not_before.retain(|_, not_before| *not_before > now);
         self.notice_reversals(snapshot, now);
+        self.in_flight.freed = self.reuse.observe(snapshot, &self.in_flight, now);
     }
 
     /// Notices that another writer changed back what this one wrote.
@@ -309,6 +313,12 @@ impl Memory {
     /// Forgets the failures of objects on which there is nothing left to write.
     pub(crate) fn forget_failures(&mut self, wanting: impl Fn(&ObjectRef) -> bool) {
         self.retries.retain(|object, _| wanting(object));
+    }
+
+    /// When the first address that was given back may go to another Service; an unreadable delay never ends.
+    pub(crate) fn reuse_begins(&self) -> Option<Timestamp> {
+        let never = Timestamp::from_nanos(u64::MAX);
+        self.in_flight.freed.values().map(|freed| freed.until).filter(|until| *until != never).min()
     }
 
     /// When the first contended status is looked at again.

@@ -8,9 +8,11 @@ use ironlb_model::{FamilyPolicy, IpFamily, Service, ServiceId, Snapshot};
 use crate::in_flight::InFlight;
 use crate::keep::{self, Draft, Need, View};
 use crate::precedence::Precedence;
+use crate::quota::Quotas;
 use crate::reason::Reason;
+use crate::reserved::Reserved;
 use crate::sharing;
-use crate::taken::{Search, Taken};
+use crate::taken::{Place, Search, Taken};
 use crate::territory::{EipIndex, Territory};
 use crate::verdict::{Verdict, Vip};
 
@@ -37,12 +39,20 @@ impl Plan {
         let found = self.services.binary_search_by(|entry| entry.service.id.cmp(id)).ok()?;
         self.services.get(found).map(|entry| &entry.verdict)
     }
+
+    /// Does a Service wait for an address that was given back a short while ago?
+    pub(crate) fn waits_for_reuse(&self) -> bool {
+        let reasons = |entry: &ServiceVerdict| {
+            entry.verdict.unmet.iter().chain(&entry.verdict.notes).any(Reason::may_end_with_reuse_delay)
+        };
+        self.services.iter().any(reasons)
+    }
 }
 
 /// Decides which addresses every Service shall hold.
 ///
-/// Keep first; then explicit wishes; then what was held before a status was lost; then the rest. Within each, the oldest Service
-/// first, then by name. What is free is known from the snapshot and from `in_flight`; an address given back by this very plan is not
+/// Keep first; then explicit wishes; then what was held before a status was lost; then what is reserved; then what a Service of that
+/// name gave back a short while ago; then the rest. Within each, the oldest Service first, then by name. What is free is known from the snapshot and from `in_flight`; an address given back by this very plan is not
 /// free before the snapshot shows it.
 #[must_use]
 pub fn plan(snapshot: &Snapshot, in_flight: &InFlight) -> Plan {
@@ -56,6 +66,10 @@ pub(crate) enum Pass {
     Wish,
     /// By what was held before a status was lost.
     GiveBack,
+    /// By an address that is reserved for the Service.
+    Reserved,
+    /// By an address that a Service of that name gave back a short while ago.
+    Again,
     /// By any address.
     Any,
 }
@@ -82,15 +96,24 @@ pub(crate) fn plan_before(snapshot: &Snapshot, in_flight: &InFlight, witness: &m
     let territory = Territory::new(snapshot);
     let taken = Taken::new(snapshot, in_flight);
     let listed = keep::listed_by_openelb(snapshot);
-    let view = View { snapshot, in_flight, territory: &territory, taken: &taken, listed };
+    let reserved = Reserved::new(&territory);
+    let view = View { snapshot, in_flight, territory: &territory, taken: &taken, reserved: &reserved, listed };
     let mut drafts: Vec<Draft<'_>> = snapshot.services.values().map(|service| keep::draft(service, &view)).collect();
 
     let mut in_need: Vec<&mut Draft<'_>> = drafts.iter_mut().filter(|draft| !draft.needs.is_empty()).collect();
     in_need.sort_by(|a, b| (a.service.created, &a.service.id).cmp(&(b.service.created, &b.service.id)));
     let precedence = Precedence::new(snapshot, &territory);
-    let mut desk = Desk { snapshot, territory: &territory, precedence, taken, search: Search::default() };
-    let passes =
-        [(Pass::Wish, Desk::grant_wish as Giving<'_>), (Pass::GiveBack, Desk::give_back), (Pass::Any, Desk::give_any)];
+    let quotas = Quotas::new(&territory, &taken);
+    let search = Search::default();
+    let mut desk =
+        Desk { snapshot, in_flight, territory: &territory, precedence, reserved: &reserved, quotas, taken, search };
+    let passes: [(Pass, Giving<'_>); 5] = [
+        (Pass::Wish, Desk::grant_wish),
+        (Pass::GiveBack, Desk::give_back),
+        (Pass::Reserved, Desk::give_reserved),
+        (Pass::Again, Desk::give_again),
+        (Pass::Any, Desk::give_any),
+    ];
     for (pass, give) in passes {
         for draft in &mut in_need {
             let Draft { service, verdict, needs } = &mut **draft;
@@ -99,6 +122,7 @@ pub(crate) fn plan_before(snapshot: &Snapshot, in_flight: &InFlight, witness: &m
                     witness.settled(&mut desk, service, need, pass, &outcome);
                     need.outcome = Some(outcome.map(|(address, eip)| {
                         desk.taken.add(address, service);
+                        desk.quotas.add(eip, address, service);
                         verdict.vips.push(desk.new_vip(service, address, eip));
                     }));
                 }
@@ -120,8 +144,11 @@ type Giving<'a> = fn(&mut Desk<'a>, &'a Service, &Need) -> Option<Grant>;
 #[derive(Debug)]
 pub(crate) struct Desk<'a> {
     pub(crate) snapshot: &'a Snapshot,
+    in_flight: &'a InFlight,
     pub(crate) territory: &'a Territory<'a>,
     pub(crate) precedence: Precedence<'a>,
+    pub(crate) reserved: &'a Reserved<'a>,
+    quotas: Quotas<'a>,
     pub(crate) taken: Taken<'a>,
     search: Search,
 }
@@ -132,15 +159,82 @@ impl<'a> Desk<'a> {
         let address = need.wish?;
         Some(self.precedence.for_wish(service, address).and_then(|eip| {
             let sharing = self.territory.eip(eip).sharing;
+            self.check_address(service, address, eip, &need.replaces)?;
             sharing::may_join(service, address, sharing, &self.taken, &self.snapshot.settings)?;
             Ok((address, eip))
         }))
     }
 
+    /// May this Service have this address of this Eip, as far as reservations, delay and quota go?
+    pub(crate) fn check_address(
+        &self,
+        service: &Service,
+        address: IpAddr,
+        eip: EipIndex,
+        replaces: &[IpAddr],
+    ) -> Result<(), Reason> {
+        let given = self.territory.eip(eip);
+        if let Some(entry) = self.reserved.against(address, service) {
+            return Err(Reason::Reserved {
+                address,
+                eip: given.name.clone(),
+                index: entry.reservation.index,
+                reservee: entry.reservation.reservee.clone(),
+            });
+        }
+        if let Some(by) = self.in_flight.freed.get(&address).filter(|freed| !freed.by.contains(&service.id))
+            && let Some(by) = by.by.first()
+        {
+            let (eip, by, delay) = (given.name.clone(), by.clone(), given.reuse_delay);
+            return Err(Reason::ReuseDelayed { address, eip, by, delay });
+        }
+        // A reservation is the more exact word of the same administrator.
+        if self.reserved.of(address).is_some() {
+            return Ok(());
+        }
+        self.quotas.check(self.territory, &self.taken, eip, service, Some(address), replaces)
+    }
+
     /// What it held before its status was lost, if that is still to be had; it is not told when not.
     fn give_back(&mut self, service: &'a Service, need: &Need) -> Option<Grant> {
         let address = need.remembered?;
-        self.precedence.for_remembered(service, address, &self.taken).map(|eip| Ok((address, eip)))
+        let eip = self.precedence.for_remembered(service, address, &self.taken)?;
+        self.check_address(service, address, eip, &need.replaces).ok()?;
+        Some(Ok((address, eip)))
+    }
+
+    /// The lowest free address that is reserved for it.
+    fn give_reserved(&mut self, service: &'a Service, need: &Need) -> Option<Grant> {
+        if self.reserved.is_empty() {
+            return None;
+        }
+        let reserved = self.reserved;
+        reserved.for_service(service).find_map(|(place, entry)| {
+            if !self.precedence.serves_reservation(entry.eip, service, need.family) {
+                return None;
+            }
+            let avoid_buggy = self.territory.eip(entry.eip).avoid_buggy_ips;
+            let place = Place::Reserved(place);
+            let address = self.search.lowest_free(place, &entry.addresses, need.family, avoid_buggy, &self.taken)?;
+            Some(Ok((address, entry.eip)))
+        })
+    }
+
+    /// The lowest address that it, or one of its name before it, gave back a short while ago, if its Eip still serves it.
+    fn give_again(&mut self, service: &'a Service, need: &Need) -> Option<Grant> {
+        let mut own = self
+            .in_flight
+            .freed
+            .iter()
+            .filter(|(address, freed)| IpFamily::of(**address) == need.family && freed.by.contains(&service.id));
+        let (address, _) = own.find(|(address, _)| self.taken.is_free(**address))?;
+        let candidates = self.precedence.candidates(service, need.family).ok()?;
+        let eip = self.precedence.for_remembered(service, *address, &self.taken)?;
+        if !candidates.contains(&eip) {
+            return None;
+        }
+        self.check_address(service, *address, eip, &need.replaces).ok()?;
+        Some(Ok((*address, eip)))
     }
 
     /// The lowest free address of the first Eip with room.
@@ -151,7 +245,7 @@ impl<'a> Desk<'a> {
         };
         let mut refused: Option<Reason> = None;
         for eip in candidates {
-            match self.give_from(eip, need.family) {
+            match self.give_from(eip, service, need) {
                 Ok(address) => return Some(Ok((address, eip))),
                 Err(reason) => {
                     refused = Some(match refused {
@@ -165,12 +259,20 @@ impl<'a> Desk<'a> {
     }
 
     /// What this Eip gives now to a Service that it may serve: its lowest free address, or why none.
-    pub(crate) fn give_from(&mut self, eip: EipIndex, family: IpFamily) -> Result<IpAddr, Reason> {
-        let free = self.search.lowest_free(self.territory, eip, family, &self.taken);
-        free.ok_or_else(|| Reason::EipFull {
-            eips: vec![self.precedence.name(eip)],
-            used: self.search.used(self.territory, eip, family, &self.taken),
-            total: self.territory.pool(eip).size_of(family),
+    pub(crate) fn give_from(&mut self, eip: EipIndex, service: &Service, need: &Need) -> Result<IpAddr, Reason> {
+        self.quotas.check(self.territory, &self.taken, eip, service, None, &need.replaces)?;
+        let (given, family) = (self.territory.eip(eip), need.family);
+        let (place, pool) = (Place::Open(eip), self.reserved.open(self.territory, eip));
+        let avoid_buggy = given.avoid_buggy_ips;
+        self.search.lowest_free(place, pool, family, avoid_buggy, &self.taken).ok_or_else(|| {
+            let (used, total) = self.search.used(place, pool, family, avoid_buggy, &self.taken);
+            Reason::EipFull {
+                eips: vec![given.name.clone()],
+                used,
+                total,
+                reserved: self.territory.pool(eip).size_of(family).saturating_sub(pool.size_of(family)),
+                reuse_delayed: !given.reuse_delay.is_zero(),
+            }
         })
     }
 
@@ -180,13 +282,24 @@ impl<'a> Desk<'a> {
     }
 }
 
-/// Why an Eip gave nothing, and why the next one did not either: all that are full in one sentence, else the first obstacle.
+/// Why an Eip gave nothing, and why the next one did not either: all that are full in one sentence; a quota rather than that, since it
+/// is no use to enlarge the others then; else the first obstacle.
 fn both(before: Reason, next: Reason) -> Reason {
     match (before, next) {
-        (Reason::EipFull { mut eips, used, total }, Reason::EipFull { eips: more, used: also, total: of }) => {
+        (
+            Reason::EipFull { mut eips, used, total, reserved, reuse_delayed },
+            Reason::EipFull { eips: more, used: also, total: of, reserved: further, reuse_delayed: too },
+        ) => {
             eips.extend(more);
-            Reason::EipFull { eips, used: used.saturating_add(also), total: total.saturating_add(of) }
+            Reason::EipFull {
+                eips,
+                used: used.saturating_add(also),
+                total: total.saturating_add(of),
+                reserved: reserved.saturating_add(further),
+                reuse_delayed: reuse_delayed || too,
+            }
         }
+        (Reason::EipFull { .. }, next @ Reason::QuotaExceeded { .. }) => next,
         (before, _) => before,
     }
 }

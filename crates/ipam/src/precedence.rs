@@ -24,6 +24,38 @@ pub enum Offer {
     Protocol,
 }
 
+/// Why an Eip does not offer itself to a Service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NotOffered {
+    /// The Service names others.
+    OthersNamed,
+    /// `autoAssign` is false: only who names it, or wishes for one of its addresses, is served from it.
+    OnRequestOnly,
+    /// It is bound to other namespaces.
+    OtherNamespaces,
+    /// It is bound to Services with other labels.
+    OtherServices,
+    /// It has another protocol than the Service asks for.
+    OtherProtocol,
+    /// It is neither bound nor the default.
+    NotDefault,
+}
+
+impl NotOffered {
+    /// The reason's name in `explain -o json` and in the docs.
+    #[must_use]
+    pub fn category(self) -> &'static str {
+        match self {
+            Self::OthersNamed => "OthersNamed",
+            Self::OnRequestOnly => "OnRequestOnly",
+            Self::OtherNamespaces => "OtherNamespaces",
+            Self::OtherServices => "OtherServices",
+            Self::OtherProtocol => "OtherProtocol",
+            Self::NotDefault => "NotDefault",
+        }
+    }
+}
+
 /// The Eips that offer themselves to a Service, those of each kind in the order in which they are tried.
 pub(crate) type Offers = [(Offer, Vec<EipIndex>); 4];
 
@@ -86,6 +118,24 @@ impl<'a> Precedence<'a> {
             (Vec::new(), Vec::new(), Vec::new())
         };
         Ok([(Offer::Named, named), (Offer::Bound, bound), (Offer::Default, defaults), (Offer::Protocol, of_protocol)])
+    }
+
+    /// Why does this Eip, which is in none of the [`offers`](Self::offers), not offer itself?
+    pub(crate) fn why_not_offered(&self, index: EipIndex, service: &Service) -> NotOffered {
+        let eip = self.territory.eip(index);
+        if names(service).next().is_some() {
+            NotOffered::OthersNamed
+        } else if !eip.auto_assign {
+            NotOffered::OnRequestOnly
+        } else if !matches_namespace(eip, &service.id.namespace, self.snapshot) {
+            NotOffered::OtherNamespaces
+        } else if !matches_service(eip, service) {
+            NotOffered::OtherServices
+        } else if service.opt_in == OptIn::Ours && service.wanted_protocol.is_some() {
+            NotOffered::OtherProtocol
+        } else {
+            NotOffered::NotDefault
+        }
     }
 
     /// The Eip out of which a wish for this address would be granted.
@@ -170,6 +220,14 @@ impl<'a> Precedence<'a> {
         }
     }
 
+    /// Does this Eip give this Service an address of this family that it reserves for it? The Service may name others, but need not
+    /// name this one.
+    pub(crate) fn serves_reservation(&self, index: EipIndex, service: &Service, family: IpFamily) -> bool {
+        let name = self.territory.eip(index).name.as_str();
+        let is_named = names(service).next().is_none() || names(service).any(|named| named == name);
+        is_named && self.may_serve(index, service, family).is_ok()
+    }
+
     /// Can this Eip serve this Service with an address of this family, as long as it has room?
     pub(crate) fn may_serve(&self, index: EipIndex, service: &Service, family: IpFamily) -> Result<(), Reason> {
         self.check(index, service)?;
@@ -186,7 +244,7 @@ impl<'a> Precedence<'a> {
         if eip.disabled {
             return Err(Reason::EipDisabled { eip: name() });
         }
-        if eip.span.ranges().is_empty() {
+        if eip.span.is_empty() || eip.withholds {
             return Err(Reason::EipUnreadable { eip: name() });
         }
         let matches = || matches_namespace(eip, &service.id.namespace, self.snapshot) && matches_service(eip, service);

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
-use ironlb_model::{Announcement, EipName, IpFamily, Port, ServiceId, Sharing, Transport};
+use ironlb_model::{Announcement, EipName, IpFamily, NamespaceName, Port, Reservee, ServiceId, Sharing, Transport};
 
 /// Why a Service has no address, or not the one it asks for, or one with something amiss.
 ///
@@ -56,13 +57,30 @@ pub enum Reason {
         first: EipName,
     },
     /// Every address of the Eips in question is in use.
+    ///
+    /// It changes only with the Eips themselves: thousands may wait, and each is told anew when the text changes.
     EipFull {
         /// Their names, in the order they were tried.
         eips: Vec<EipName>,
-        /// How many of their addresses are in use.
+        /// How many of the addresses that are for everybody are held, or were given back a short while ago.
         used: u128,
-        /// How many addresses they have.
+        /// How many addresses are for everybody.
         total: u128,
+        /// How many further addresses are reserved for certain Services, whether those hold them or not.
+        reserved: u128,
+        /// One of them keeps what is given back for a while.
+        reuse_delayed: bool,
+    },
+    /// The namespace holds as many addresses of the Eip as it may.
+    QuotaExceeded {
+        /// The Eip.
+        eip: EipName,
+        /// The namespace.
+        namespace: NamespaceName,
+        /// How many it holds.
+        used: u64,
+        /// How many it may hold.
+        limit: u64,
     },
     /// The Eip has no address of this family.
     WrongFamily {
@@ -108,6 +126,28 @@ pub enum Reason {
         eip: EipName,
         /// The Eip that came first.
         first: EipName,
+    },
+    /// The wished address is reserved for others.
+    Reserved {
+        /// The address.
+        address: IpAddr,
+        /// The Eip.
+        eip: EipName,
+        /// The place in its `spec.reservations`.
+        index: usize,
+        /// For whom.
+        reservee: Reservee,
+    },
+    /// Another Service gave the wished address back a short while ago.
+    ReuseDelayed {
+        /// The address.
+        address: IpAddr,
+        /// The Eip.
+        eip: EipName,
+        /// The other Service.
+        by: ServiceId,
+        /// The Eip's `reuseDelay`.
+        delay: Duration,
     },
     /// Another Service holds the wished address and uses the same port.
     WishTaken {
@@ -158,6 +198,17 @@ pub enum Reason {
         /// The Eip.
         eip: EipName,
     },
+    /// It holds an address that is reserved for others.
+    HeldAgainstReservation {
+        /// The address.
+        address: IpAddr,
+        /// The Eip.
+        eip: EipName,
+        /// The place in its `spec.reservations`.
+        index: usize,
+        /// For whom.
+        reservee: Reservee,
+    },
     /// It holds an address together with another Service although they do not fit together.
     SharedClash {
         /// The address.
@@ -190,6 +241,7 @@ impl Reason {
             Self::EipNotForService { .. } => "EipNotForService",
             Self::EipInOverlap { .. } => "EipInOverlap",
             Self::EipFull { .. } => "EipFull",
+            Self::QuotaExceeded { .. } => "QuotaExceeded",
             Self::WrongFamily { .. } => "WrongFamily",
             Self::WishUnreadable { .. } => "WishUnreadable",
             Self::WishWrongFamily { .. } => "WishWrongFamily",
@@ -197,6 +249,8 @@ impl Reason {
             Self::WishOutsideEveryEip { .. } => "WishOutsideEveryEip",
             Self::WishExcluded { .. } => "WishExcluded",
             Self::WishInOverlap { .. } => "WishInOverlap",
+            Self::Reserved { .. } => "Reserved",
+            Self::ReuseDelayed { .. } => "ReuseDelayed",
             Self::WishTaken { .. } => "WishTaken",
             Self::SharingForbidden { .. } => "SharingForbidden",
             Self::SharingWouldMoveOwner { .. } => "SharingWouldMoveOwner",
@@ -205,6 +259,7 @@ impl Reason {
             Self::StatusContended => "StatusContended",
             Self::PoolMissing { .. } => "PoolMissing",
             Self::HeldOutsideEip { .. } => "HeldOutsideEip",
+            Self::HeldAgainstReservation { .. } => "HeldAgainstReservation",
             Self::SharedClash { .. } => "SharedClash",
             Self::SecondFamilyMissing { .. } => "SecondFamilyMissing",
         }
@@ -215,7 +270,18 @@ impl Reason {
         match self {
             Self::PoolMissing { address }
             | Self::HeldOutsideEip { address, .. }
+            | Self::HeldAgainstReservation { address, .. }
             | Self::SharedClash { address, .. } => addresses.contains(address),
+            _ => false,
+        }
+    }
+
+    /// May it end merely because a `reuseDelay` does?
+    pub(crate) fn may_end_with_reuse_delay(&self) -> bool {
+        match self {
+            Self::ReuseDelayed { .. } => true,
+            Self::EipFull { reuse_delayed, .. } => *reuse_delayed,
+            Self::SecondFamilyMissing { because, .. } => because.may_end_with_reuse_delay(),
             _ => false,
         }
     }
@@ -257,9 +323,11 @@ impl fmt::Display for Reason {
             Self::EipDisabled { eip } => {
                 write!(f, "Eip {eip} is disabled; set its spec.disable to false, or use another Eip")
             }
-            Self::EipUnreadable { eip } => {
-                write!(f, "Eip {eip} has no readable addresses; its conditions say what to correct in its spec.address")
-            }
+            Self::EipUnreadable { eip } => write!(
+                f,
+                "Eip {eip} gives out no address because its addresses, exclusions or reservations cannot be read; its conditions say \
+                 what to correct"
+            ),
             Self::EipNotForService { eip } => write!(
                 f,
                 "Eip {eip} enforces its selectors and they do not match this Service; adapt its spec.namespaces, \
@@ -269,14 +337,22 @@ impl fmt::Display for Reason {
                 f,
                 "the addresses of Eip {eip} are in Eip {first} as well, which had them first; take them out of one of the two"
             ),
-            Self::EipFull { eips, used, total } => {
+            Self::EipFull { eips, used, total, reserved, reuse_delayed } => {
                 let names: Vec<&str> = eips.iter().map(EipName::as_str).collect();
-                write!(
-                    f,
-                    "no free address: {used} of {total} in use in Eip {}; enlarge spec.address or delete a Service that holds one",
-                    names.join(", ")
-                )
+                write!(f, "no free address: {used} of {total} in use in Eip {}", names.join(", "))?;
+                if *reuse_delayed {
+                    f.write_str(" or given back a short while ago (spec.reuseDelay)")?;
+                }
+                if *reserved > 0 {
+                    write!(f, ", {reserved} more reserved for certain Services (spec.reservations)")?;
+                }
+                f.write_str("; enlarge spec.address or delete a Service that holds one")
             }
+            Self::QuotaExceeded { eip, namespace, used, limit } => write!(
+                f,
+                "namespace {namespace} holds {used} of the {limit} addresses that Eip {eip} lets a namespace have; delete a Service \
+                 that holds one, share one, or raise spec.quota.addressesPerNamespace"
+            ),
             Self::WrongFamily { eip, family } => write!(
                 f,
                 "Eip {eip} has no {family} address; add some to its spec.address, or name an Eip that has them in annotation {WANTED_EIP}"
@@ -306,6 +382,22 @@ impl fmt::Display for Reason {
                 f,
                 "the wished address {address} is in Eip {eip} and in Eip {first}, which had it first; name {first}, or take the \
                  address out of one of them"
+            ),
+            Self::Reserved { address, eip, index, reservee } => write!(
+                f,
+                "the wished address {address} is reserved in Eip {eip} for {} (spec.reservations[{index}]); wish for another address",
+                ReserveeText(reservee)
+            ),
+            Self::ReuseDelayed { address, eip, by, delay } if *delay == Duration::MAX => write!(
+                f,
+                "the wished address {address} was given back by Service {by}, and spec.reuseDelay of Eip {eip} cannot be read; \
+                 correct it, or wish for another address"
+            ),
+            Self::ReuseDelayed { address, eip, by, delay } => write!(
+                f,
+                "the wished address {address} was given back by Service {by}, and Eip {eip} keeps it from others for {} s \
+                 (spec.reuseDelay); it is given as soon as they are over",
+                delay.as_secs()
             ),
             Self::WishTaken { address, by, port: Some(port) } => write!(
                 f,
@@ -353,6 +445,12 @@ impl fmt::Display for Reason {
                 f,
                 "{address} came from Eip {eip}, whose spec.address no longer has it; it is kept: add it again, or wish for another"
             ),
+            Self::HeldAgainstReservation { address, eip, index, reservee } => write!(
+                f,
+                "{address} is reserved in Eip {eip} for {} (spec.reservations[{index}]); it is kept: wish for another address to make \
+                 it free",
+                ReserveeText(reservee)
+            ),
             Self::SharedClash { address, with, port: Some(port) } => write!(
                 f,
                 "{address} is also held by Service {with}, which uses port {} as well; both are kept, one of them is not reachable: \
@@ -365,6 +463,22 @@ impl fmt::Display for Reason {
                  externalTrafficPolicy (and for Local the same selector), or wish for another address"
             ),
             Self::SecondFamilyMissing { family, because } => write!(f, "no {family} address: {because}"),
+        }
+    }
+}
+
+/// For whom an address is reserved, as people read it.
+struct ReserveeText<'a>(&'a Reservee);
+
+impl fmt::Display for ReserveeText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Reservee::Service(id) => write!(f, "Service {id}"),
+            Reservee::Selected { namespace: Some(namespace), .. } => {
+                write!(f, "Services of namespace {namespace} with certain labels")
+            }
+            Reservee::Selected { namespace: None, .. } => f.write_str("Services with certain labels"),
+            Reservee::Nobody => f.write_str("nobody yet, as the entry has a fault"),
         }
     }
 }

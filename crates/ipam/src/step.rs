@@ -65,6 +65,9 @@ pub fn step(snapshot: &Snapshot, memory: &mut Memory, now: Timestamp) -> Step {
         let Desk { memory, wanting, .. } = &mut desk;
         memory.forget_failures(|object| wanting.contains(object));
         desk.wake_at(desk.memory.contention_ends());
+        if plan.waits_for_reuse() {
+            desk.wake_at(desk.memory.reuse_begins());
+        }
     }
     desk.tell();
     let Desk { actions, wake, .. } = desk;

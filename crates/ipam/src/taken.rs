@@ -1,12 +1,12 @@
 //! Which addresses are taken and by whom, and the lowest free one of an Eip.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use ironlb_model::{IpFamily, Pool, PoolSize, Service, Snapshot};
+use ironlb_model::{AddressRange, IpFamily, Pool, PoolSize, Service, Snapshot};
 
 use crate::in_flight::InFlight;
-use crate::territory::{EipIndex, Territory, successor};
+use crate::territory::{EipIndex, successor};
 
 /// Every address that is not free, with its holders. Built once for a plan; what the plan gives out is added.
 ///
@@ -15,6 +15,8 @@ use crate::territory::{EipIndex, Territory, successor};
 #[derive(Debug, Default)]
 pub(crate) struct Taken<'a> {
     holders: BTreeMap<IpAddr, Holders<'a>>,
+    /// Nobody holds these, or somebody who should not, and they are not given out for now.
+    resting: BTreeSet<IpAddr>,
 }
 
 /// Who holds an address: nearly always one Service.
@@ -34,7 +36,8 @@ impl<'a> Taken<'a> {
             let ((address, first), others) = group.split_first()?;
             Some((*address, Holders { first, others: others.iter().map(|(_, other)| *other).collect() }))
         });
-        let mut taken = Self { holders: holders.collect() };
+        let resting = in_flight.freed.keys().copied().collect();
+        let mut taken = Self { holders: holders.collect(), resting };
         for (id, write) in &in_flight.services {
             // A Service that is gone holds nothing; its entry leaves with the next look at the snapshot.
             if let Some(service) = snapshot.services.get(id) {
@@ -76,10 +79,25 @@ impl<'a> Taken<'a> {
         !self.holders.contains_key(&address)
     }
 
-    /// How many of the addresses of a pool are taken.
-    pub(crate) fn count_in(&self, pool: &Pool, family: IpFamily) -> PoolSize {
-        let ranges = pool.ranges().iter().filter(|range| range.family() == family);
-        ranges.map(|range| self.holders.range(range.first()..=range.last()).map(|_| 1).sum::<PoolSize>()).sum()
+    /// Every address in this range that somebody holds, once for each holder.
+    pub(crate) fn held_in(&self, range: AddressRange) -> impl Iterator<Item = (IpAddr, &'a Service)> + '_ {
+        self.holders.range(range.first()..=range.last()).flat_map(|(address, holders)| {
+            std::iter::once(holders.first).chain(holders.others.iter().copied()).map(|holder| (*address, holder))
+        })
+    }
+
+    /// Of the addresses of a pool that may be given out: how many are held or resting, and how many there are.
+    pub(crate) fn room_in(&self, pool: &Pool, family: IpFamily, avoid_buggy: bool) -> (PoolSize, PoolSize) {
+        let counts = |address: &&IpAddr| !(avoid_buggy && is_buggy(**address));
+        let (mut used, mut total): (PoolSize, PoolSize) = (0, 0);
+        for range in pool.ranges().iter().filter(|range| range.family() == family) {
+            let within = || range.first()..=range.last();
+            let resting = self.resting.range(within()).filter(|address| !self.holders.contains_key(*address));
+            let held = self.holders.range(within()).map(|(address, _)| address);
+            used += held.chain(resting).filter(counts).map(|_| 1).sum::<PoolSize>();
+            total = total.saturating_add(range.size() - if avoid_buggy { buggy_in(*range) } else { 0 });
+        }
+        (used, total)
     }
 }
 
@@ -88,46 +106,67 @@ pub(crate) fn is_buggy(address: IpAddr) -> bool {
     matches!(address, IpAddr::V4(a) if matches!(a.octets()[3], 0 | 255))
 }
 
-/// Where the search for a free address of each Eip and family stands.
+/// How many such addresses are in this range.
+pub(crate) fn buggy_in(range: AddressRange) -> PoolSize {
+    // Those below n: one for each multiple of 256 before it, and one for each number before such a multiple.
+    let below = |n: u64| PoolSize::from(n.div_ceil(256) + n / 256);
+    match (range.first(), range.last()) {
+        (IpAddr::V4(first), IpAddr::V4(last)) => {
+            below(u64::from(u32::from(last)) + 1) - below(u64::from(u32::from(first)))
+        }
+        _ => 0,
+    }
+}
+
+/// Where addresses are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    /// What an Eip has for everybody.
+    Open(EipIndex),
+    /// What an entry of the reservations has.
+    Reserved(usize),
+}
+
+/// Where the search for a free address in each place and family stands.
 ///
 /// While a plan is made addresses are only ever taken, so what was passed over once is never free again, and giving out a whole pool
 /// costs one walk over it.
 #[derive(Debug, Default)]
 pub(crate) struct Search {
     /// The address to look at next; `None` when the end was reached.
-    next: BTreeMap<(EipIndex, IpFamily), Option<IpAddr>>,
-    /// How many addresses of a full Eip and family are taken, once somebody asked.
-    used: BTreeMap<(EipIndex, IpFamily), PoolSize>,
+    next: BTreeMap<(Place, IpFamily), Option<IpAddr>>,
+    /// How many addresses of a full place and family are taken, of how many, once somebody asked.
+    used: BTreeMap<(Place, IpFamily), (PoolSize, PoolSize)>,
 }
 
 impl Search {
-    /// The lowest free address of this family in this Eip.
+    /// The lowest free address of this family in this place, which has this pool.
     pub(crate) fn lowest_free(
         &mut self,
-        territory: &Territory<'_>,
-        eip: EipIndex,
+        place: Place,
+        pool: &Pool,
         family: IpFamily,
+        avoid_buggy: bool,
         taken: &Taken<'_>,
     ) -> Option<IpAddr> {
-        let pool = territory.pool(eip);
-        let avoid_buggy = territory.eip(eip).avoid_buggy_ips;
         let next = self
             .next
-            .entry((eip, family))
+            .entry((place, family))
             .or_insert_with(|| pool.ranges().iter().find(|r| r.family() == family).map(|r| r.first()));
         *next = free_from(pool, family, *next, taken, avoid_buggy);
         *next
     }
 
-    /// How many addresses of this family are taken in an Eip that is full; so counted once.
+    /// How many addresses of this family are held or resting in a place that is full, and how many there are; so counted once.
     pub(crate) fn used(
         &mut self,
-        territory: &Territory<'_>,
-        eip: EipIndex,
+        place: Place,
+        pool: &Pool,
         family: IpFamily,
+        avoid_buggy: bool,
         taken: &Taken<'_>,
-    ) -> PoolSize {
-        *self.used.entry((eip, family)).or_insert_with(|| taken.count_in(territory.pool(eip), family))
+    ) -> (PoolSize, PoolSize) {
+        *self.used.entry((place, family)).or_insert_with(|| taken.room_in(pool, family, avoid_buggy))
     }
 }
 
@@ -148,11 +187,39 @@ fn free_from(
         while let Some(address) = candidate.filter(|address| range.contains(*address)) {
             let is_held = held.next_if_eq(&address).is_some();
             let is_avoided = avoid_buggy && is_buggy(address);
-            if !is_held && !is_avoided {
+            if !is_held && !is_avoided && !taken.resting.contains(&address) {
                 return Some(address);
             }
             candidate = successor(address);
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+
+    #[test]
+    fn buggy_addresses_are_counted_without_a_walk() {
+        for range in [
+            "10.0.0.0-10.0.0.0",
+            "10.0.0.1-10.0.0.254",
+            "10.0.0.255-10.0.1.0",
+            "10.0.0.7-10.0.3.255",
+            "10.0.0.0-10.0.2.0",
+        ] {
+            let range = ranges(range)[0];
+            let mut next = Some(range.first());
+            let mut count = 0;
+            while let Some(address) = next.filter(|a| range.contains(*a)) {
+                count += PoolSize::from(is_buggy(address));
+                next = successor(address);
+            }
+            assert_eq!(buggy_in(range), count, "{range}");
+        }
+        assert_eq!(buggy_in(ranges("0.0.0.0/0")[0]), 2 << 24);
+        assert_eq!(buggy_in(ranges("fd00::/64")[0]), 0);
+    }
 }

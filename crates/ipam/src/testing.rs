@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use ironlb_model::{
     AddressRange, Announcement, Condition, ConditionStatus, Eip, EipStatus, FamilyPolicy, IngressAddress,
-    InterfaceChoice, InterfaceName, IpFamily, Namespace, Node, NodeName, OptIn, Pool, Port, Prefix, ResourceVersion,
-    Service, ServiceId, Sharing, Snapshot, SpeakerReport, Timestamp, TrafficPolicy, Transport, WallTime, WithheldVip,
+    InterfaceChoice, InterfaceName, IpFamily, Namespace, Node, NodeName, OptIn, Pool, Port, Prefix, Reservation,
+    Reservee, ResourceVersion, Service, ServiceId, Sharing, Snapshot, SpeakerReport, Timestamp, TrafficPolicy,
+    Transport, WallTime, WithheldVip,
 };
 
 use crate::action::Action;
@@ -146,6 +147,10 @@ pub(crate) fn eip(name: &str, addresses: &str) -> Eip {
         node_selector: None,
         enforce_selectors: false,
         sharing: Sharing::Cluster,
+        reservations: Vec::new(),
+        addresses_per_namespace: None,
+        reuse_delay: std::time::Duration::ZERO,
+        withholds: false,
         has_openelb_finalizer: false,
         status: EipStatus::default(),
     }
@@ -157,6 +162,9 @@ pub(crate) trait EipWith: Sized {
     fn exclude(self, addresses: &str) -> Self;
     fn for_namespace(self, name: &str) -> Self;
     fn used(self, entries: &[(&str, &str)]) -> Self;
+    fn reserve(self, addresses: &str, reservee: Reservee) -> Self;
+    fn quota(self, limit: u64) -> Self;
+    fn reuse_delay(self, seconds: u64) -> Self;
 }
 
 impl EipWith for Eip {
@@ -183,6 +191,31 @@ impl EipWith for Eip {
             }
         })
     }
+    fn reserve(self, addresses: &str, reservee: Reservee) -> Self {
+        self.with(|e| {
+            let claimed: Vec<AddressRange> =
+                e.reservations.iter().flat_map(|one| one.addresses.ranges().to_vec()).collect();
+            let (index, addresses) = (e.reservations.len(), Pool::new(&ranges(addresses), &claimed));
+            e.reservations.push(Reservation { index, addresses, reservee });
+        })
+    }
+    fn quota(self, limit: u64) -> Self {
+        self.with(|e| e.addresses_per_namespace = Some(limit))
+    }
+    fn reuse_delay(self, seconds: u64) -> Self {
+        self.with(|e| e.reuse_delay = std::time::Duration::from_secs(seconds))
+    }
+}
+
+/// Reserved for this Service.
+pub(crate) fn for_service(id: &str) -> Reservee {
+    Reservee::Service(ServiceId::parse(id).expect("namespace/name"))
+}
+
+/// Reserved for the Services with this label.
+pub(crate) fn for_label(namespace: Option<&str>, key: &str, value: &str) -> Reservee {
+    let selector = ironlb_model::Selector::labels([(key.to_owned(), value.to_owned())].into());
+    Reservee::Selected { namespace: namespace.map(Into::into), selector }
 }
 
 /// A snapshot of these.

@@ -3,20 +3,22 @@
 //! The status of an Eip is a projection of what the Services hold. It is counted from their statuses, so a write that is refused or
 //! late on a Service never shows up here as done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ironlb_model::{
-    Announcement, Condition, ConditionStatus, Eip, EipName, IpFamily, Issue, IssueReason, ObjectRef, ServiceId,
-    Snapshot,
+    Announcement, Condition, ConditionStatus, Eip, EipName, IpFamily, Issue, IssueReason, ObjectRef, Pool, PoolSize,
+    ServiceId, Snapshot,
 };
 
 use crate::condition::{
-    EXHAUSTED, HELD_OUTSIDE, OVERLAPPING, READY, SECOND_DEFAULT, SERVED_AS_LAYER2, USED_TRUNCATED, condition,
-    replacement,
+    EXHAUSTED, HELD_OUTSIDE, OVERLAPPING, READY, RESERVATION_HELD, SECOND_DEFAULT, SERVED_AS_LAYER2, USED_TRUNCATED,
+    condition, replacement,
 };
 use crate::precedence::by_priority;
+use crate::reserved::Reserved;
+use crate::taken::{buggy_in, is_buggy};
 use crate::territory::{EipIndex, Territory};
 use ironlb_model::{EipPatch, EipStatusText, TimedCondition};
 
@@ -49,11 +51,16 @@ pub struct EipProjection<'a> {
 #[must_use]
 pub fn usage(snapshot: &Snapshot) -> Vec<EipProjection<'_>> {
     let territory = Territory::new(snapshot);
+    let reserved = Reserved::new(&territory);
     let mut used: BTreeMap<EipIndex, Used<'_>> = BTreeMap::new();
+    let mut usurped: BTreeMap<EipIndex, Used<'_>> = BTreeMap::new();
     for service in snapshot.services.values() {
         for address in service.addresses() {
             if let Some(eip) = territory.home(address, &service.id) {
                 used.entry(eip).or_default().push((address, &service.id));
+            }
+            if let Some(entry) = reserved.against(address, service) {
+                usurped.entry(entry.eip).or_default().push((address, &service.id));
             }
         }
     }
@@ -64,7 +71,9 @@ pub fn usage(snapshot: &Snapshot) -> Vec<EipProjection<'_>> {
         .all()
         .map(|(index, eip)| {
             let issues = issues.remove(&ObjectRef::Eip(eip.name.clone())).unwrap_or_default();
-            project(&territory, index, used.remove(&index).unwrap_or_default(), defaults.first().copied(), issues)
+            let used = used.remove(&index).unwrap_or_default();
+            let usurped = usurped.remove(&index).unwrap_or_default();
+            project(&territory, &reserved, index, used, &usurped, defaults.first().copied(), issues)
         })
         .collect();
     all.sort_by(|a, b| a.eip.name.cmp(&b.eip.name));
@@ -73,8 +82,10 @@ pub fn usage(snapshot: &Snapshot) -> Vec<EipProjection<'_>> {
 
 fn project<'a>(
     territory: &Territory<'a>,
+    reserved: &Reserved<'a>,
     index: EipIndex,
     mut used: Used<'a>,
+    usurped: &Used<'a>,
     default: Option<&Eip>,
     issues: Vec<Condition>,
 ) -> EipProjection<'a> {
@@ -92,7 +103,8 @@ fn project<'a>(
     }
     let occupied = inside >= eip.pool.size();
 
-    let mut conditions = vec![ready(eip, &issues), exhausted(eip, inside, occupied)];
+    let exhausted = exhausted(eip, territory.pool(index), reserved.open(territory, index), &used);
+    let mut conditions = vec![ready(eip, &issues), exhausted];
     let mut told = |kind, reason, message| conditions.push(condition(kind, ConditionStatus::True, reason, message));
     if let [first, ..] = territory.lost(index) {
         let lost = territory.lost(index).len();
@@ -115,6 +127,14 @@ fn project<'a>(
             outside.len()
         );
         told(HELD_OUTSIDE, HELD_OUTSIDE, message);
+    }
+    if let Some((address, holder)) = usurped.iter().min() {
+        let message = format!(
+            "{} reserved addresses are held by Services they are not reserved for, {address} by Service {holder} being the first; they \
+             are kept",
+            holdings_count(usurped)
+        );
+        told(RESERVATION_HELD, RESERVATION_HELD, message);
     }
     if eip.announcement == Announcement::Vip {
         let message = "protocol vip is served like layer2: one node answers for each address";
@@ -146,19 +166,46 @@ fn ready(eip: &Eip, issues: &[Condition]) -> Condition {
             "spec.disable is set: it gives out no new addresses; those that are held stay with their Services";
         return told(ConditionStatus::True, "Disabled", message.to_owned());
     }
+    if eip.withholds {
+        let message = "it gives out no address until its exclusions and reservations can be read; those that are held stay with their Services";
+        return told(ConditionStatus::True, "Withholding", message.to_owned());
+    }
     told(ConditionStatus::True, "Ready", format!("addresses {} are understood", eip.address_text))
 }
 
-fn exhausted(eip: &Eip, inside: u128, occupied: bool) -> Condition {
-    if occupied {
-        let message = format!(
-            "{inside} of {} addresses are in use; enlarge spec.address, or add an Eip for the Services that wait",
-            eip.pool.size()
-        );
+/// Is there no address left of a family it has, for a Service that has none reserved? `pool` is what it may give out, `open` what of
+/// that is for everybody.
+fn exhausted(eip: &Eip, pool: &Pool, open: &Pool, used: &[(IpAddr, &ServiceId)]) -> Condition {
+    let avoid = eip.avoid_buggy_ips;
+    let mut full = Vec::new();
+    for family in [IpFamily::V4, IpFamily::V6] {
+        let total: PoolSize = open
+            .ranges()
+            .iter()
+            .filter(|range| range.family() == family)
+            .fold(0, |sum, range| sum.saturating_add(range.size() - if avoid { buggy_in(*range) } else { 0 }));
+        let counts = |address: &IpAddr| open.contains(*address) && !(avoid && is_buggy(*address));
+        let in_use =
+            holdings(used).map(|(address, _)| address).filter(|a| IpFamily::of(*a) == family).filter(counts).count();
+        let in_use = PoolSize::try_from(in_use).unwrap_or(PoolSize::MAX);
+        if pool.size_of(family) > 0 && in_use >= total {
+            let reserved = pool.size_of(family).saturating_sub(open.size_of(family));
+            let more = if reserved > 0 { format!(", {reserved} more are reserved") } else { String::new() };
+            full.push(format!("{in_use} of {total} {family} addresses are in use{more}"));
+        }
+    }
+    if !full.is_empty() || pool.is_empty() {
+        let text = if full.is_empty() { "it has no address to give out".to_owned() } else { full.join("; ") };
+        let message = format!("{text}; enlarge spec.address, or add an Eip for the Services that wait");
         condition(EXHAUSTED, ConditionStatus::True, "NoFreeAddress", message)
     } else {
         condition(EXHAUSTED, ConditionStatus::False, "FreeAddresses", "there are free addresses".to_owned())
     }
+}
+
+/// How many addresses there are in a list with one entry for each holder.
+fn holdings_count(list: &[(IpAddr, &ServiceId)]) -> usize {
+    list.iter().map(|(address, _)| *address).collect::<BTreeSet<_>>().len()
 }
 
 /// Each address in use with its holders.
@@ -216,7 +263,8 @@ pub(crate) fn is_issue_condition(kind: &str) -> bool {
 }
 
 fn is_eip_condition(kind: &str) -> bool {
-    [READY, EXHAUSTED, OVERLAPPING, SECOND_DEFAULT, HELD_OUTSIDE, SERVED_AS_LAYER2, USED_TRUNCATED].contains(&kind)
+    [READY, EXHAUSTED, OVERLAPPING, SECOND_DEFAULT, HELD_OUTSIDE, RESERVATION_HELD, SERVED_AS_LAYER2, USED_TRUNCATED]
+        .contains(&kind)
         || is_issue_condition(kind)
 }
 

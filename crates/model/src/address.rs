@@ -145,11 +145,42 @@ impl Pool {
     /// The addresses of `include` that are not in `exclude`; overlapping inputs are merged.
     #[must_use]
     pub fn new(include: &[AddressRange], exclude: &[AddressRange]) -> Self {
-        let mut ranges = merged(include);
-        for cut in merged(exclude) {
-            ranges = ranges.into_iter().flat_map(|range| without(range, cut)).collect();
+        let cuts = merged(exclude);
+        let mut ranges = Vec::new();
+        for range in merged(include) {
+            // Both are sorted and disjoint, so what cuts this one stands together.
+            let first = cuts.partition_point(|cut| (cut.family, cut.last) < (range.family, range.first));
+            let mut rest = Some(range);
+            for cut in cuts.iter().skip(first).take_while(|cut| cut.overlaps(&range)) {
+                rest = rest.and_then(|rest| {
+                    let (before, after) = without(rest, *cut);
+                    ranges.extend(before);
+                    after
+                });
+            }
+            ranges.extend(rest);
         }
         Self { ranges }
+    }
+
+    /// The addresses that both have.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        let mut ranges = Vec::new();
+        for range in &self.ranges {
+            let first = other.ranges.partition_point(|o| (o.family, o.last) < (range.family, range.first));
+            for shared in other.ranges.iter().skip(first).take_while(|o| o.overlaps(range)) {
+                let (first, last) = (range.first.max(shared.first), range.last.min(shared.last));
+                ranges.push(AddressRange { family: range.family, first, last });
+            }
+        }
+        Self { ranges }
+    }
+
+    /// Does it hold no address at all?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
     }
 
     /// The ranges, sorted and disjoint.
@@ -229,16 +260,11 @@ fn merged(ranges: &[AddressRange]) -> Vec<AddressRange> {
     out
 }
 
-/// What is left of `range` once `cut` is taken out: none, one or two pieces.
-fn without(range: AddressRange, cut: AddressRange) -> impl Iterator<Item = AddressRange> {
-    let (before, after) = if range.overlaps(&cut) {
-        let before = (range.first < cut.first).then(|| AddressRange { last: cut.first - 1, ..range });
-        let after = (cut.last < range.last).then(|| AddressRange { first: cut.last + 1, ..range });
-        (before, after)
-    } else {
-        (Some(range), None)
-    };
-    before.into_iter().chain(after)
+/// What is left of `range` before and after `cut`, which overlaps it.
+fn without(range: AddressRange, cut: AddressRange) -> (Option<AddressRange>, Option<AddressRange>) {
+    let before = (range.first < cut.first).then(|| AddressRange { last: cut.first - 1, ..range });
+    let after = (cut.last < range.last).then(|| AddressRange { first: cut.last + 1, ..range });
+    (before, after)
 }
 
 #[cfg(test)]

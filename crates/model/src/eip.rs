@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
-use crate::{Condition, EipName, InterfaceName, NamespaceName, Pool, ResourceVersion, Selector, ServiceId, WallTime};
+use crate::{
+    Condition, EipName, InterfaceName, NamespaceName, Pool, ResourceVersion, Selector, Service, ServiceId, WallTime,
+};
 
 /// `spec.protocol`: how the addresses of an Eip are announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -50,6 +53,48 @@ pub enum Sharing {
     Namespace,
     /// Nobody.
     Never,
+}
+
+/// For whom addresses are reserved.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reservee {
+    /// `namespace` and `name`: this Service, whether it exists or not.
+    Service(ServiceId),
+    /// `serviceSelector`: the Services with these labels.
+    Selected {
+        /// `namespace`; none is any.
+        namespace: Option<NamespaceName>,
+        /// Their labels.
+        selector: Selector,
+    },
+    /// The entry does not say for whom in a way that can be read: for nobody, until that is mended.
+    Nobody,
+}
+
+impl Reservee {
+    /// Is this Service one of them?
+    #[must_use]
+    pub fn includes(&self, service: &Service) -> bool {
+        match self {
+            Self::Service(id) => *id == service.id,
+            Self::Selected { namespace, selector } => {
+                namespace.as_ref().is_none_or(|namespace| *namespace == service.id.namespace)
+                    && selector.matches(&service.labels)
+            }
+            Self::Nobody => false,
+        }
+    }
+}
+
+/// One entry of `reservations`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reservation {
+    /// Its place in the list, for messages.
+    pub index: usize,
+    /// The addresses. No two entries of an Eip have one in common: it is the first one's.
+    pub addresses: Pool,
+    /// For whom.
+    pub reservee: Reservee,
 }
 
 /// `status` of an Eip, as written now.
@@ -128,6 +173,15 @@ pub struct Eip {
     pub enforce_selectors: bool,
     /// `sharing`.
     pub sharing: Sharing,
+    /// `reservations`, in their order.
+    pub reservations: Vec<Reservation>,
+    /// `quota.addressesPerNamespace`; none is without limit.
+    pub addresses_per_namespace: Option<u64>,
+    /// `reuseDelay`: so long an address that was given back is kept from other Services.
+    pub reuse_delay: Duration,
+    /// Something that keeps addresses from being given out (an exclusion, a reservation) could not be read, so none is given
+    /// out until that is mended.
+    pub withholds: bool,
     /// OpenELB's finalizer is on it.
     pub has_openelb_finalizer: bool,
     /// `status` as written now.

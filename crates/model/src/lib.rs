@@ -35,7 +35,7 @@ mod write;
 
 pub use address::{AddressRange, IpFamily, Pool, PoolSize, Prefix};
 pub use bgp::{BgpConf, BgpPeer};
-pub use eip::{Announcement, Eip, EipStatus, InterfaceChoice, Sharing};
+pub use eip::{Announcement, Eip, EipStatus, InterfaceChoice, Reservation, Reservee, Sharing};
 pub use endpoints::{Endpoint, Endpoints};
 pub use issue::{Issue, IssueReason, ObjectRef};
 pub use mac::MacAddr;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ironlb_api::names::{annotation, finalizer};
 use ironlb_api::{self as api, Protocol};
@@ -13,7 +14,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::quote::quoted;
 use crate::service::parse_stored;
-use crate::{address, interface, metadata, selector};
+use crate::{address, duration, interface, metadata, selector};
+
+mod reservation;
 
 /// Reads an Eip and whatever is wrong with it.
 #[must_use]
@@ -24,7 +27,9 @@ pub fn eip(object: &api::Eip) -> (Eip, Vec<Issue>) {
 
     let (include, bad) = address::parse_list(&spec.address);
     bad.iter().for_each(|fault| faults.add("spec.address", fault.to_string()));
-    let (pool, span) = pools(&include, spec.exclude.as_deref().unwrap_or_default(), &mut faults);
+    let (pool, span, unreadable) = pools(&include, spec.exclude.as_deref().unwrap_or_default(), &mut faults);
+    let (reservations, unreadable_too) =
+        reservation::read(spec.reservations.as_deref().unwrap_or_default(), &pool, &mut faults);
     let layer2 = spec.layer2.as_ref();
 
     let read = Eip {
@@ -54,6 +59,10 @@ pub fn eip(object: &api::Eip) -> (Eip, Vec<Issue>) {
         node_selector: label_selector(spec.node_selector.as_ref(), "spec.nodeSelector", &mut faults),
         enforce_selectors: spec.enforce_selectors.unwrap_or(false),
         sharing: sharing(spec.sharing.as_deref(), &mut faults),
+        reservations,
+        addresses_per_namespace: quota(spec.quota.as_ref(), &mut faults),
+        reuse_delay: reuse_delay(spec.reuse_delay.as_deref(), &mut faults),
+        withholds: unreadable || unreadable_too,
         has_openelb_finalizer: metadata::has_finalizer(meta, finalizer::EIP),
         status: status(object.status.as_ref()),
         name,
@@ -74,10 +83,9 @@ impl Faults {
     }
 }
 
-/// What may be given out, and everything the Eip spans. An exclusion that cannot be read stops the giving out: somebody wrote
-/// down that there is an address in there that must not be used.
-fn pools(include: &[AddressRange], exclude: &[String], faults: &mut Faults) -> (Pool, Pool) {
-    let span = Pool::new(include, &[]);
+/// What may be given out, everything the Eip spans, and whether an exclusion could not be read: then nothing is given out, since
+/// somebody wrote down that there is an address in there that must not be used.
+fn pools(include: &[AddressRange], exclude: &[String], faults: &mut Faults) -> (Pool, Pool, bool) {
     let mut cut = Vec::new();
     let mut unreadable = false;
     for (index, text) in exclude.iter().enumerate() {
@@ -89,8 +97,35 @@ fn pools(include: &[AddressRange], exclude: &[String], faults: &mut Faults) -> (
             faults.add(&field, format!("{fault}; until this is mended the Eip gives out no address"));
         }
     }
-    let pool = if unreadable { Pool::default() } else { Pool::new(include, &cut) };
-    (pool, span)
+    (Pool::new(include, &cut), Pool::new(include, &[]), unreadable)
+}
+
+/// How many addresses a namespace may hold. A negative number is none at all: taking it for no limit would give away what cannot
+/// be taken back.
+fn quota(given: Option<&api::Quota>, faults: &mut Faults) -> Option<u64> {
+    let limit = given?.addresses_per_namespace?;
+    Some(u64::try_from(limit).unwrap_or_else(|_| {
+        faults.add(
+            "spec.quota.addressesPerNamespace",
+            format!(
+                "{limit} is taken for 0: write how many addresses a namespace may hold, or leave it out for no limit"
+            ),
+        );
+        0
+    }))
+}
+
+/// What cannot be read keeps a freed address for as long as it stands there.
+fn reuse_delay(text: Option<&str>, faults: &mut Faults) -> Duration {
+    let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Duration::ZERO };
+    duration::parse(text).unwrap_or_else(|| {
+        let message = format!(
+            "{} is no duration: write it as 90s, 5m or 1h30m; until this is mended an address that was given back goes to no other Service",
+            quoted(text)
+        );
+        faults.add("spec.reuseDelay", message);
+        Duration::MAX
+    })
 }
 
 /// What cannot be read stays as a name that no node has, so that nothing is announced where the user did not mean it.

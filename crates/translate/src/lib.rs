@@ -9,8 +9,8 @@
 //!
 //! Invariants:
 //! - what cannot be read is never taken for what is absent, where that would give something away: an unreadable wish is not "no
-//!   wish", an unreadable exclusion gives out nothing, an unreadable selector holds for nothing, an unreadable interface is a
-//!   name no node has;
+//!   wish", with an unreadable exclusion or reservation nothing is given out, an unreadable selector holds for nothing, an
+//!   unreadable interface is a name no node has;
 //! - addresses come out in canonical form, whatever their spelling.
 //!
 //! Start reading at [`service()`] and [`eip()`]; the grammars are in [`address`] and [`interface`].
@@ -19,6 +19,7 @@
 
 pub mod address;
 mod bgp;
+pub mod duration;
 mod eip;
 mod endpoints;
 pub mod interface;

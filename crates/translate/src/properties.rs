@@ -50,6 +50,8 @@ proptest! {
         let object = json!({
             "metadata": {"name": t(0), "annotations": {"eip.openelb.kubesphere.io/is-default-eip": t(1)}},
             "spec": {"address": t(2), "exclude": [t(3), t(4)], "interface": t(5), "layer2": {"interfaces": [t(6)]}, "sharing": t(7), "priority": priority,
+                "reservations": [{"address": t(5), "namespace": t(6), "name": t(7)}, {"address": t(3), "serviceSelector": {}}],
+                "quota": {"addressesPerNamespace": priority}, "reuseDelay": t(9),
                 "nodeSelector": {"matchExpressions": [{"key": t(7), "operator": t(8), "values": [t(9)]}]}},
             "status": {"usage": usage, "used": {t(8): t(9)}},
         });
@@ -62,8 +64,14 @@ proptest! {
                 prop_assert!(!excluded.overlaps(range));
             }
         }
-        let unreadable = [t(3), t(4)].iter().any(|text| !address::parse_list(text).1.is_empty());
-        prop_assert!(!unreadable || read.pool.ranges().is_empty());
+        let unreadable = [t(3), t(4), t(5)].iter().any(|text| !address::parse_list(text).1.is_empty());
+        prop_assert_eq!(read.withholds, unreadable);
+        // No address is reserved twice, and only exactly one Service or those of a selector are ever meant.
+        for (n, one) in read.reservations.iter().enumerate() {
+            for other in read.reservations.iter().skip(n + 1) {
+                prop_assert!(one.addresses.intersection(&other.addresses).is_empty());
+            }
+        }
     }
 
     #[test]

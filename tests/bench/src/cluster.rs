@@ -167,6 +167,10 @@ fn eip(name: &str, range: AddressRange) -> Eip {
         node_selector: None,
         enforce_selectors: false,
         sharing: Sharing::Cluster,
+        reservations: Vec::new(),
+        addresses_per_namespace: None,
+        reuse_delay: Duration::ZERO,
+        withholds: false,
         has_openelb_finalizer: false,
         status: EipStatus::default(),
     }

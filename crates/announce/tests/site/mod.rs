@@ -86,6 +86,10 @@ pub(crate) fn eip(name: &str, prefix: &str) -> Eip {
         node_selector: None,
         enforce_selectors: false,
         sharing: Sharing::default(),
+        reservations: Vec::new(),
+        addresses_per_namespace: None,
+        reuse_delay: std::time::Duration::ZERO,
+        withholds: false,
         has_openelb_finalizer: false,
         status: EipStatus::default(),
     }

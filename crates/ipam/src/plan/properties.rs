@@ -348,7 +348,7 @@ fn full_is_truly_full(planner: Planner, snapshot: &Snapshot) -> Result<(), Strin
     for entry in &plan.services {
         let wanted: Vec<IpFamily> = entry.service.families.clone();
         for reason in &entry.verdict.unmet {
-            if let Reason::EipFull { eips, used, total } = reason {
+            if let Reason::EipFull { eips, used, total, .. } = reason {
                 for name in eips {
                     let others: Vec<&Arc<Eip>> = snapshot.eips.values().filter(|e| e.name != *name).collect();
                     let free = all_of(&snapshot.eips[name].pool).into_iter().find(|a| {

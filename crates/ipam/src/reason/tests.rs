@@ -35,10 +35,14 @@ fn place(reason: &Reason) -> usize {
         Reason::HeldOutsideEip { .. } => 23,
         Reason::SharedClash { .. } => 24,
         Reason::SecondFamilyMissing { .. } => 25,
+        Reason::QuotaExceeded { .. } => 26,
+        Reason::Reserved { .. } => 27,
+        Reason::ReuseDelayed { .. } => 28,
+        Reason::HeldAgainstReservation { .. } => 29,
     }
 }
 
-const COUNT: usize = 26;
+const COUNT: usize = 30;
 
 fn every() -> Vec<Reason> {
     let eip = || EipName::from("pool");
@@ -55,7 +59,19 @@ fn every() -> Vec<Reason> {
         Reason::EipUnreadable { eip: eip() },
         Reason::EipNotForService { eip: eip() },
         Reason::EipInOverlap { eip: eip(), first: "first".into() },
-        Reason::EipFull { eips: vec![eip()], used: 3, total: 3 },
+        Reason::EipFull { eips: vec![eip()], used: 3, total: 3, reserved: 0, reuse_delayed: false },
+        Reason::EipFull { eips: vec![eip()], used: 3, total: 3, reserved: 2, reuse_delayed: true },
+        Reason::QuotaExceeded { eip: eip(), namespace: "shop".into(), used: 2, limit: 2 },
+        Reason::Reserved { address, eip: eip(), index: 0, reservee: Reservee::Service(by()) },
+        Reason::Reserved { address, eip: eip(), index: 0, reservee: Reservee::Nobody },
+        Reason::ReuseDelayed { address, eip: eip(), by: by(), delay: Duration::from_secs(300) },
+        Reason::ReuseDelayed { address, eip: eip(), by: by(), delay: Duration::MAX },
+        Reason::HeldAgainstReservation {
+            address,
+            eip: eip(),
+            index: 3,
+            reservee: Reservee::Selected { namespace: None, selector: ironlb_model::Selector::default() },
+        },
         Reason::WrongFamily { eip: eip(), family },
         Reason::WishUnreadable { text: "10.0.0.300".to_owned() },
         Reason::WishWrongFamily { address },

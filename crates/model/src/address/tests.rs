@@ -93,6 +93,14 @@ proptest! {
             prop_assert_eq!(pool.contains(address), set.contains(&address));
         }
         prop_assert_eq!(pool.lowest_free(IpFamily::V4, &taken), set.difference(&taken).next().copied());
+        let other = Pool::new(&exclude, &[]);
+        let both: Vec<AddressRange> = Pool::new(&include, &[]).intersection(&other).ranges().to_vec();
+        for n in 0u8..60 {
+            let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, n));
+            let in_both = include.iter().any(|r| r.contains(address)) && exclude.iter().any(|r| r.contains(address));
+            prop_assert_eq!(both.iter().any(|r| r.contains(address)), in_both);
+        }
+        prop_assert_eq!(pool.is_empty(), set.is_empty());
         for pair in pool.ranges().windows(2) {
             prop_assert!(pair[0].last() < pair[1].first(), "ranges are sorted and disjoint");
         }

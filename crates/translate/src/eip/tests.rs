@@ -1,5 +1,5 @@
 use super::*;
-use ironlb_model::{Operator, ResourceVersion, WallTime};
+use ironlb_model::{Operator, Reservee, ResourceVersion, WallTime};
 use serde_json::{Value, json};
 
 fn read(spec: Value) -> (Eip, Vec<String>) {
@@ -48,6 +48,10 @@ fn an_eip_of_openelb_means_what_it_meant() {
             node_selector: None,
             enforce_selectors: false,
             sharing: Sharing::Cluster,
+            reservations: Vec::new(),
+            addresses_per_namespace: None,
+            reuse_delay: Duration::ZERO,
+            withholds: false,
             has_openelb_finalizer: false,
             status: EipStatus::default(),
         }
@@ -87,7 +91,8 @@ fn a_fault_is_told_and_gives_nothing_away() {
         issues,
         ["spec.exclude[1]: \"192.0.2.300\" is not an IP address; until this is mended the Eip gives out no address"]
     );
-    assert_eq!((ranges(&bad.pool).len(), ranges(&bad.span)), (0, vec!["192.0.2.0-192.0.2.3".to_owned()]));
+    assert!(bad.withholds, "nothing is given out");
+    assert_eq!((ranges(&bad.pool).len(), ranges(&bad.span)), (2, vec!["192.0.2.0-192.0.2.3".to_owned()]));
 
     let (bad, issues) =
         read(json!({"address": "192.0.2.1", "interface": "can_reach:gw", "layer2": {"interfaces": ["a b"]}}));
@@ -104,6 +109,91 @@ fn a_fault_is_told_and_gives_nothing_away() {
         (Sharing::Never, Some(Selector::never()), Some(Selector::never()))
     );
     assert_eq!(issues.len(), 3, "{issues:?}");
+}
+
+#[test]
+fn reservations_quota_and_delay_are_read() {
+    let (read, issues) = read(json!({
+        "address": "192.0.2.0/28",
+        "reservations": [
+            {"address": "192.0.2.3", "namespace": "shop", "name": "web"},
+            {"address": "192.0.2.8/30, 192.0.2.1", "serviceSelector": {"matchLabels": {"tier": "edge"}}},
+            {"address": "192.0.2.4-192.0.2.5", "namespace": "shop", "serviceSelector": {}},
+        ],
+        "quota": {"addressesPerNamespace": 3},
+        "reuseDelay": "1h30m",
+    }));
+    assert_eq!(issues, [""; 0]);
+    let listed: Vec<(usize, Vec<String>)> =
+        read.reservations.iter().map(|one| (one.index, ranges(&one.addresses))).collect();
+    assert_eq!(
+        listed,
+        [
+            (0, vec!["192.0.2.3".to_owned()]),
+            (1, vec!["192.0.2.1".to_owned(), "192.0.2.8-192.0.2.11".to_owned()]),
+            (2, vec!["192.0.2.4-192.0.2.5".to_owned()])
+        ]
+    );
+    assert_eq!(read.reservations[0].reservee, Reservee::Service(ServiceId::new("shop", "web")));
+    let edge = Selector::labels([("tier".to_owned(), "edge".to_owned())].into());
+    assert_eq!(read.reservations[1].reservee, Reservee::Selected { namespace: None, selector: edge });
+    let all = Reservee::Selected { namespace: Some("shop".into()), selector: Selector::default() };
+    assert_eq!(read.reservations[2].reservee, all);
+    assert_eq!((read.addresses_per_namespace, read.reuse_delay), (Some(3), Duration::from_secs(5400)));
+    assert!(!read.withholds);
+}
+
+#[test]
+fn a_fault_in_a_reservation_is_told_and_gives_the_address_to_nobody() {
+    let web = |address: &str| json!({"address": address, "namespace": "shop", "name": "web"});
+    for (entry, told, reservee_is_known, withholds) in [
+        (web("192.0.2.300"), "[1].address: \"192.0.2.300\" is not an IP address; until", true, true),
+        (json!({"namespace": "shop", "name": "web"}), "[1].address: it is empty", true, true),
+        (web("198.51.100.1"), "[1].address: 198.51.100.1 is not given out by this Eip", true, false),
+        (web("192.0.2.6-192.0.2.9"), "[1].address: 192.0.2.8-192.0.2.9 is not given out", true, false),
+        (web("192.0.2.2"), "[1].address: 192.0.2.2 is not given out by this Eip", true, false),
+        (web("192.0.2.0-192.0.2.1"), "[1].address: 192.0.2.1 is in spec.reservations[0] as well", true, false),
+        (json!({"address": "192.0.2.3"}), "[1]: it does not say for whom", false, false),
+        (json!({"address": "192.0.2.3", "namespace": "shop"}), "[1]: it does not say for whom", false, false),
+        (json!({"address": "192.0.2.3", "name": "web"}), "[1]: a name without a namespace", false, false),
+        (
+            json!({"address": "192.0.2.3", "namespace": "n", "name": "web", "serviceSelector": {}}),
+            "[1]: it has both name and serviceSelector",
+            false,
+            false,
+        ),
+        (
+            json!({"address": "192.0.2.3", "serviceSelector": {"matchExpressions": [{"key": "a", "operator": "Like"}]}}),
+            "[1]: \"Like\" is no operator",
+            false,
+            false,
+        ),
+    ] {
+        let (bad, issues) = read(json!({
+            "address": "192.0.2.0/29", "exclude": ["192.0.2.2"],
+            "reservations": [{"address": "192.0.2.1", "namespace": "shop", "name": "db"}, entry],
+        }));
+        assert_eq!(issues.len(), 1, "{issues:?}");
+        assert!(issues[0].starts_with(&format!("spec.reservations{told}")), "{issues:?}");
+        assert_eq!(bad.reservations[1].reservee != Reservee::Nobody, reservee_is_known, "{told}");
+        assert_eq!(bad.withholds, withholds, "{told}");
+        assert_eq!(ranges(&bad.reservations[0].addresses), ["192.0.2.1"], "the first one counts: {told}");
+        assert!(!bad.reservations[1].addresses.contains("192.0.2.1".parse().unwrap()), "{told}");
+    }
+}
+
+#[test]
+fn a_quota_or_delay_that_means_nothing_gives_nothing_away() {
+    let (bad, issues) =
+        read(json!({"address": "192.0.2.1", "quota": {"addressesPerNamespace": -1}, "reuseDelay": "soon"}));
+    assert_eq!((bad.addresses_per_namespace, bad.reuse_delay), (Some(0), Duration::MAX));
+    assert!(issues[0].starts_with("spec.quota.addressesPerNamespace: -1 is taken for 0: "), "{issues:?}");
+    assert!(
+        issues[1].starts_with("spec.reuseDelay: \"soon\" is no duration: write it as 90s, 5m or 1h30m"),
+        "{issues:?}"
+    );
+    let (fine, issues) = read(json!({"address": "192.0.2.1", "quota": {}, "reuseDelay": ""}));
+    assert_eq!((fine.addresses_per_namespace, fine.reuse_delay, issues.len()), (None, Duration::ZERO, 0));
 }
 
 #[test]
