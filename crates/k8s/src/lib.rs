@@ -26,6 +26,7 @@ pub mod kind;
 mod leadership;
 pub mod node_lease;
 pub mod openelb;
+pub mod once;
 mod outcome;
 mod signal;
 mod store;

@@ -199,24 +199,9 @@ enum Ended {
 impl<K: Kind> Watch<K> {
     /// Reads everything, most recent, and puts it into the store in one step.
     async fn list(&mut self) -> Result<ResourceVersion, WatchError> {
-        let mut readings: Vec<Reading<K>> = Vec::new();
-        let mut params = ListParams::default().limit(PAGE);
-        params.label_selector.clone_from(&self.selection.labels);
-        loop {
-            let page = timeout(LIST_TIMEOUT, self.api.list(&params))
-                .await
-                .map_err(|_| WatchError::Timeout(LIST_TIMEOUT))??;
-            readings.extend(page.items.into_iter().map(K::read));
-            params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
-            if params.continue_token.is_some() {
-                continue;
-            }
-            let version = page.metadata.resource_version.as_deref().map(parse_version);
-            let version = version.ok_or_else(|| WatchError::Unreadable("a list without a version".to_owned()))?;
-            tracing::debug!(kind = K::NAME, objects = readings.len(), %version, "listed");
-            self.store.reset(readings, version);
-            return Ok(version);
-        }
+        let (readings, version) = list::<K>(&self.api, &self.selection).await?;
+        self.store.reset(readings, version);
+        Ok(version)
     }
 
     /// Follows the changes from `version` on, over as many watches as it takes, until only a fresh list helps.
@@ -328,6 +313,28 @@ impl<K: Kind> Watch<K> {
             tracing::warn!(kind = K::NAME, %error, "the watch fails; what was seen last stays in force, and it is tried again");
         }
         delay
+    }
+}
+
+/// Reads everything, most recent, and the version it was read at.
+pub(crate) async fn list<K: Kind>(
+    api: &Api<K::Object>,
+    selection: &Selection,
+) -> Result<(Vec<Reading<K>>, ResourceVersion), WatchError> {
+    let mut readings: Vec<Reading<K>> = Vec::new();
+    let mut params = ListParams::default().limit(PAGE);
+    params.label_selector.clone_from(&selection.labels);
+    loop {
+        let page = timeout(LIST_TIMEOUT, api.list(&params)).await.map_err(|_| WatchError::Timeout(LIST_TIMEOUT))??;
+        readings.extend(page.items.into_iter().map(K::read));
+        params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+        if params.continue_token.is_some() {
+            continue;
+        }
+        let version = page.metadata.resource_version.as_deref().map(parse_version);
+        let version = version.ok_or_else(|| WatchError::Unreadable("a list without a version".to_owned()))?;
+        tracing::debug!(kind = K::NAME, objects = readings.len(), %version, "listed");
+        return Ok((readings, version));
     }
 }
 
