@@ -8,6 +8,7 @@ use ironlb_model::{
     Announcement, Eip, EipName, InterfaceName, IpFamily, NodeName, ServiceId, Snapshot, SpeakerReport, Timestamp,
 };
 
+use crate::bgp::{self, BgpPlan};
 use crate::eip_of::EipIndex;
 use crate::elect::{Ballot, elect, preferred};
 use crate::eligible::{Grounds, eligible, own_reason};
@@ -29,11 +30,14 @@ pub struct Layer2Spec {
     pub remarks: Vec<Remark>,
 }
 
-/// What this node announces, and why not the rest. Every vip of a Service of ours is in exactly one of `layer2` and `withheld`.
+/// What this node announces, and why not the rest. Every vip of a Service of ours is in exactly one of `layer2`, `bgp`
+/// and `withheld`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Announcements {
     /// The vips this node is to own in Layer 2: what membership is to claim and keep.
     pub layer2: BTreeMap<IpAddr, Layer2Spec>,
+    /// What this node does in BGP; `None` where this speaker runs none.
+    pub bgp: Option<BgpPlan>,
     /// Every other vip, with the reason.
     pub withheld: BTreeMap<IpAddr, Reason>,
     /// Services for which an address they hold is not announced although it is for an older one.
@@ -45,10 +49,10 @@ pub struct Announcements {
 }
 
 /// The Eip a vip is announced by.
-struct Settings<'a> {
-    eip: &'a Arc<Eip>,
+pub(crate) struct Settings<'a> {
+    pub(crate) eip: &'a Arc<Eip>,
     /// No Eip of the snapshot is its own any more.
-    is_remembered: bool,
+    pub(crate) is_remembered: bool,
 }
 
 /// One vip on its way through the decision.
@@ -95,6 +99,9 @@ pub(crate) fn decide_on(
     let mut cases: Vec<Case<'_>> = Vec::with_capacity(vips.held.len());
     for (vip, held) in &vips.held {
         let settings = settings_of(*vip, held, &vips.eips, memory);
+        if view.bgp && settings.as_ref().is_some_and(|s| s.eip.announcement == Announcement::Bgp) {
+            continue;
+        }
         let mut remarks = Vec::new();
         let ballot = servable_by(snapshot, view, *vip, settings.as_ref()).and_then(|eip| {
             let ground = grounds.entry(Arc::as_ptr(eip)).or_insert_with(|| Grounds::new(eip, &roster, view));
@@ -154,12 +161,28 @@ pub(crate) fn decide_on(
         }
     }
     to_tell.extend(clashes.iter().cloned());
-    let report = report(snapshot, view, &layer2, to_tell);
-    Announcements { layer2, withheld, clashes, report, wake_at: next_change(snapshot, memory, now) }
+    let mut wake_at = next_change(snapshot, memory, now);
+    let bgp = view.bgp.then(|| {
+        let outcome = bgp::plan(vips, snapshot, view, memory, now);
+        wake_at = [wake_at, outcome.wake_at].into_iter().flatten().min();
+        to_tell.extend(outcome.plan.without_session(view));
+        // What keeps every node from it is told by one.
+        let is_told = |(vip, reason): &(&IpAddr, &Reason)| reason.is_of_all_nodes() && is_spokesman(&roster, **vip);
+        to_tell.extend(outcome.withheld.iter().filter(is_told).map(|(vip, reason)| (*vip, reason.clone())));
+        withheld.extend(outcome.withheld);
+        outcome.plan
+    });
+    let report = report(snapshot, view, &layer2, bgp.as_ref(), to_tell);
+    Announcements { layer2, bgp, withheld, clashes, report, wake_at }
 }
 
 /// The Eip of a vip, or the last one known.
-fn settings_of<'a>(vip: IpAddr, held: &Holders<'_>, index: &EipIndex<'a>, memory: &'a Memory) -> Option<Settings<'a>> {
+pub(crate) fn settings_of<'a>(
+    vip: IpAddr,
+    held: &Holders<'_>,
+    index: &EipIndex<'a>,
+    memory: &'a Memory,
+) -> Option<Settings<'a>> {
     let known = held.first().and_then(|holder| index.eip_of(vip, &holder.id));
     let known = known.map(|eip| Settings { eip, is_remembered: false });
     known.or_else(|| memory.last_eip.get(&vip).map(|eip| Settings { eip, is_remembered: true }))

@@ -116,7 +116,7 @@ pub(crate) fn eligible(
 }
 
 /// The nodes on which a connection for one of these Services finds an endpoint.
-fn with_endpoints(
+pub(crate) fn with_endpoints(
     snapshot: &Snapshot,
     roster: &Roster<'_>,
     services: &[&Service],

@@ -5,6 +5,7 @@
 //! - `eip_of`: by which Eip each is announced;
 //! - `roster`, `interface`, `eligible`: which nodes may announce it;
 //! - `elect`: which of them does: who owns it keeps it, else the best preference, the rendezvous hash, a bounded load;
+//! - `bgp`: what is advertised to routers, by every node that may;
 //! - `report`: what there is to tell;
 //! - `diff`: what to do about it.
 //!
@@ -13,17 +14,18 @@
 //! vip is answered only while it is both in [`Announcements::layer2`] and in [`LocalView::may_answer`].
 //!
 //! Invariants:
-//! - every vip of a Service of ours is in exactly one of `layer2` and `withheld`, and what is withheld has a [`Reason`];
+//! - every vip of a Service of ours is in exactly one of `layer2`, `bgp` and `withheld`, and what is withheld has a [`Reason`];
 //! - among nodes with one view exactly one has a vip in `layer2` if any node may announce it, none otherwise (except before the
 //!   first claim where a `can_reach` target lies behind a router: each node knows its own route alone and elects itself);
 //! - an owner that still may is never replaced.
 //!
-//! Served by this version: Layer 2, and protocol `vip` as Layer 2. An Eip with protocol `bgp` is withheld as `ProtocolNotServed`.
+//! Served: Layer 2, protocol `vip` as Layer 2, and BGP where the speaker runs it (else `ProtocolNotServed`).
 //!
 //! Start reading at [`step()`] and [`decide()`].
 
 #![forbid(unsafe_code)]
 
+mod bgp;
 mod decide;
 mod diff;
 mod eip_of;
@@ -43,6 +45,10 @@ mod step;
 #[path = "../tests/site/mod.rs"]
 mod site;
 
+pub use bgp::{
+    BgpPlan, OwnBgp, RouteAttributes, RouteKey, RouteValue, SHUTDOWN_WAIT, SessionFacts, SessionSpec, VipRoute,
+    router_id, routes,
+};
 pub use decide::{Announcements, Layer2Spec, decide};
 pub use diff::{Action, REPORT_INTERVAL, diff};
 pub use local_view::{ExcludeLabel, LocalView};

@@ -37,6 +37,10 @@ pub struct LocalView {
     pub ready: bool,
     /// The families Layer 2 is served for; empty when it is switched off.
     pub layer2: BTreeSet<IpFamily>,
+    /// This speaker runs BGP.
+    pub bgp: bool,
+    /// The BgpPeers, by name, with which its session is established.
+    pub established: BTreeSet<String>,
     /// `--exclude-label`.
     pub exclude_label: ExcludeLabel,
 }
@@ -54,6 +58,8 @@ impl LocalView {
             may_answer: BTreeSet::new(),
             ready: false,
             layer2: BTreeSet::from([IpFamily::V4, IpFamily::V6]),
+            bgp: false,
+            established: BTreeSet::new(),
             exclude_label: ExcludeLabel::default(),
         }
     }

@@ -1,6 +1,6 @@
 //! What a speaker remembers from one decision to the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -13,6 +13,10 @@ pub struct Memory {
     pub applied: Applied,
     /// The Eip last found for each vip: should it vanish, its settings go on being used.
     pub last_eip: BTreeMap<IpAddr, Arc<Eip>>,
+    /// The vips that were advertised in BGP after the last decision.
+    pub advertised: BTreeSet<IpAddr>,
+    /// Of those, the ones that are being given up, and when each is withdrawn.
+    pub leaving: BTreeMap<IpAddr, Timestamp>,
     /// Since when each node that is not Ready has been seen not to be.
     pub not_ready_since: BTreeMap<NodeName, Timestamp>,
 }

@@ -24,6 +24,20 @@ pub enum Reason {
     },
     /// Layer 2 is switched off on this speaker.
     Layer2Disabled,
+    /// There is no BgpConf named `default` with an AS number for this node.
+    BgpNotConfigured,
+    /// No BgpPeer that may have the Eip's routes selects this node.
+    NoBgpPeer {
+        /// The Eip.
+        eip: EipName,
+    },
+    /// No session in which the vip would be advertised is established.
+    NoSession {
+        /// The BgpPeers.
+        peers: Vec<String>,
+    },
+    /// This node is cordoned, NotReady or excluded, and others with a session are not.
+    OthersPreferred,
     /// Layer 2 is not served for this family of addresses by this version.
     FamilyNotServed {
         /// The family.
@@ -101,6 +115,19 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Does it keep every node from announcing the vip, not only this one?
+    pub(crate) fn is_of_all_nodes(&self) -> bool {
+        matches!(
+            self,
+            Self::OpenElbRunning { .. }
+                | Self::NoPool
+                | Self::ProtocolNotServed { .. }
+                | Self::BgpNotConfigured
+                | Self::NoBgpPeer { .. }
+                | Self::NoEndpoints { .. }
+        )
+    }
+
     /// The reason's name in reports, conditions and metric labels.
     #[must_use]
     pub fn category(&self) -> &'static str {
@@ -109,6 +136,10 @@ impl Reason {
             Self::NoPool => "NoPool",
             Self::ProtocolNotServed { .. } => "ProtocolNotServed",
             Self::Layer2Disabled => "Layer2Disabled",
+            Self::BgpNotConfigured => "BgpNotConfigured",
+            Self::NoBgpPeer { .. } => "NoBgpPeer",
+            Self::NoSession { .. } => "NoSession",
+            Self::OthersPreferred => "OthersPreferred",
             Self::FamilyNotServed { .. } => "FamilyNotServed",
             Self::NoEndpoints { .. } => "NoEndpoints",
             Self::SpeakerNotReady => "SpeakerNotReady",
@@ -143,6 +174,19 @@ impl fmt::Display for Reason {
                 "Eip {eip} has protocol {protocol}, which this version does not serve; set spec.protocol: layer2"
             ),
             Self::Layer2Disabled => f.write_str("Layer 2 is switched off on this speaker"),
+            Self::BgpNotConfigured => f.write_str(
+                "there is no BgpConf named default with an AS number for this node; create one with spec.as",
+            ),
+            Self::NoBgpPeer { eip } => write!(
+                f,
+                "no BgpPeer to which Eip {eip} may be advertised selects this node; see spec.nodeSelector of the BgpPeers and spec.bgp.peers of the Eip"
+            ),
+            Self::NoSession { peers } => {
+                write!(f, "no session is established with {}; see kubectl describe bgppeer", peers.join(", "))
+            }
+            Self::OthersPreferred => f.write_str(
+                "this node is cordoned, NotReady or excluded from load balancing, and others that are not advertise it",
+            ),
             Self::FamilyNotServed { family } => {
                 write!(f, "this version does not answer for {family} addresses in Layer 2; use an Eip of the other family")
             }

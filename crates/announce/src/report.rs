@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use ironlb_model::{Eip, InterfaceChoice, InterfaceName, Interfaces, MacAddr, Snapshot, SpeakerReport, WithheldVip};
+use ironlb_model::{
+    BgpReport, Eip, InterfaceChoice, InterfaceName, Interfaces, MacAddr, Snapshot, SpeakerReport, WithheldVip,
+};
 
 use crate::interface::{reported, to_report};
-use crate::{Layer2Spec, LocalView, Reason};
+use crate::{BgpPlan, Layer2Spec, LocalView, Reason};
 
 /// How many owned vips a report lists: what the Speaker's schema takes.
 pub const MAX_OWNED: usize = 1000;
@@ -18,6 +20,7 @@ pub(crate) fn report(
     snapshot: &Snapshot,
     view: &LocalView,
     layer2: &BTreeMap<IpAddr, Layer2Spec>,
+    bgp: Option<&BgpPlan>,
     mut withheld: Vec<(IpAddr, Reason)>,
 ) -> SpeakerReport {
     let answered = layer2.iter().filter(|(vip, _)| view.may_answer.contains(*vip));
@@ -31,11 +34,22 @@ pub(crate) fn report(
         interfaces: to_report(&view.interfaces, |name| named.contains(name)).map(reported).collect(),
         owned: answered.take(MAX_OWNED).map(|(vip, spec)| (*vip, spec.interface.clone())).collect(),
         owned_count,
+        bgp: bgp.map(|plan| bgp_report(plan, view)).unwrap_or_default(),
         withheld: withheld
             .into_iter()
             .take(MAX_WITHHELD)
             .map(|(vip, reason)| WithheldVip { vip, reason: reason.category().to_owned(), message: reason.to_string() })
             .collect(),
+    }
+}
+
+fn bgp_report(plan: &BgpPlan, view: &LocalView) -> BgpReport {
+    let advertised =
+        plan.vips.iter().filter(|(_, route)| plan.peers_of(route).any(|peer| view.established.contains(peer)));
+    BgpReport {
+        established: view.established.clone(),
+        advertised_count: u64::try_from(advertised.clone().count()).unwrap_or(u64::MAX),
+        advertised: advertised.take(MAX_OWNED).map(|(vip, _)| *vip).collect(),
     }
 }
 

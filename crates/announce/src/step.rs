@@ -29,6 +29,7 @@ pub fn step(snapshot: &Snapshot, view: &LocalView, memory: &mut Memory, now: Tim
     let vips = Vips::new(snapshot);
     remember(&vips, snapshot, memory, now);
     let announcements = decide_on(&vips, snapshot, view, memory, now);
+    remember_routes(&announcements, memory);
     let actions = diff(&memory.applied, &announcements, view, now);
     let report_at = report_due(&memory.applied, &announcements).filter(|at| *at > now);
     Step {
@@ -37,6 +38,13 @@ pub fn step(snapshot: &Snapshot, view: &LocalView, memory: &mut Memory, now: Tim
         actions,
         announcements,
     }
+}
+
+/// Takes note of which vips are advertised, and which of them until when.
+fn remember_routes(announcements: &Announcements, memory: &mut Memory) {
+    let routes = || announcements.bgp.iter().flat_map(|plan| &plan.vips);
+    memory.advertised = routes().map(|(vip, _)| *vip).collect();
+    memory.leaving = routes().filter_map(|(vip, route)| Some((*vip, route.withdraw_at?))).collect();
 }
 
 /// Takes note of which Eip each vip has, and since when nodes are NotReady; forgets vips and nodes that are gone.

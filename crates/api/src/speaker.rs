@@ -54,6 +54,9 @@ pub struct SpeakerStatus {
     /// What it answers for in Layer 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layer2: Option<SpeakerLayer2>,
+    /// What it advertises to routers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bgp: Option<SpeakerBgp>,
     /// How many vips it could announce and does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub withheld_count: Option<i64>,
@@ -119,6 +122,47 @@ pub struct OwnedVip {
     /// Since when.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
+}
+
+/// What a speaker does in BGP.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SpeakerBgp {
+    /// Its BGP identifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub router_id: Option<String>,
+    /// How many vips it advertises in an established session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advertised_count: Option<i64>,
+    /// The first 1000 of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advertised: Option<Vec<String>>,
+    /// Its sessions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<Vec<SpeakerSession>>,
+}
+
+/// A BGP session of this node.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SpeakerSession {
+    /// The name of the BgpPeer.
+    pub peer: String,
+    /// `IDLE`, `CONNECT`, `ACTIVE`, `OPENSENT`, `OPENCONFIRM` or `ESTABLISHED`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Since when it is in this state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// How many routes are advertised in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routes: Option<i64>,
+    /// The state of BFD: `AdminDown`, `Down`, `Init` or `Up`; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bfd: Option<String>,
+    /// Why it last went down, or does not come up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
 }
 
 /// A vip this node could announce and does not.

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ironlb_model::{
-    AddressRange, Announcement, Condition, ConditionStatus, Eip, EipStatus, FamilyPolicy, IngressAddress,
+    AddressRange, Announcement, BgpReport, Condition, ConditionStatus, Eip, EipStatus, FamilyPolicy, IngressAddress,
     InterfaceChoice, InterfaceName, IpFamily, Namespace, Node, NodeName, OptIn, Pool, Port, Prefix, Reservation,
-    Reservee, ResourceVersion, Service, ServiceId, Sharing, Snapshot, SpeakerReport, Timestamp, TrafficPolicy,
-    Transport, WallTime, WithheldVip,
+    Reservee, ResourceVersion, RouteSettings, Service, ServiceId, Sharing, Snapshot, SpeakerReport, Timestamp,
+    TrafficPolicy, Transport, WallTime, WithheldVip,
 };
 
 use crate::action::Action;
@@ -147,6 +147,7 @@ pub(crate) fn eip(name: &str, addresses: &str) -> Eip {
         node_selector: None,
         enforce_selectors: false,
         sharing: Sharing::Cluster,
+        routes: RouteSettings::default(),
         reservations: Vec::new(),
         addresses_per_namespace: None,
         reuse_delay: std::time::Duration::ZERO,
@@ -258,6 +259,7 @@ pub(crate) fn add_speaker(
         owned_count: u64::try_from(owned.len()).expect("small"),
         owned,
         withheld: withheld.collect(),
+        bgp: BgpReport::default(),
     };
     snapshot.speakers.insert(name.clone(), Arc::new(report));
     let ready = Node {

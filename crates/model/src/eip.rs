@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::{
-    Condition, EipName, InterfaceName, NamespaceName, Pool, ResourceVersion, Selector, Service, ServiceId, WallTime,
+    Condition, EipName, InterfaceName, NamespaceName, Pool, ResourceVersion, RouteSettings, Selector, Service,
+    ServiceId, WallTime,
 };
 
 /// `spec.protocol`: how the addresses of an Eip are announced.
@@ -173,6 +174,8 @@ pub struct Eip {
     pub enforce_selectors: bool,
     /// `sharing`.
     pub sharing: Sharing,
+    /// `bgp`: how its routes are advertised.
+    pub routes: RouteSettings,
     /// `reservations`, in their order.
     pub reservations: Vec<Reservation>,
     /// `quota.addressesPerNamespace`; none is without limit.

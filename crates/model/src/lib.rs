@@ -53,6 +53,6 @@ pub use service::{
 };
 pub use settings::{SelectionRule, ServiceSelection, Settings};
 pub use snapshot::Snapshot;
-pub use speaker::{Interface, Interfaces, ReportedInterface, SpeakerReport, WithheldVip};
+pub use speaker::{BgpReport, Interface, Interfaces, ReportedInterface, SpeakerReport, WithheldVip};
 pub use time::{ResourceVersion, Timestamp, WallTime};
 pub use write::{Change, ConditionWrite, EipPatch, EipStatusText, ObjectPatch, ServicePatch, TimedCondition};

@@ -1,6 +1,6 @@
 //! What a node's speaker sees and reports.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::{InterfaceName, MacAddr, NodeName, Prefix};
@@ -53,6 +53,17 @@ pub struct ReportedInterface {
     pub prefixes: Vec<Prefix>,
 }
 
+/// What a speaker reports of BGP.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BgpReport {
+    /// The BgpPeers, by name, with which its session is established.
+    pub established: BTreeSet<String>,
+    /// The vips it advertises in an established session (a bounded list).
+    pub advertised: BTreeSet<IpAddr>,
+    /// How many vips it advertises in an established session.
+    pub advertised_count: u64,
+}
+
 /// What a speaker last reported in its `Speaker` object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpeakerReport {
@@ -68,6 +79,8 @@ pub struct SpeakerReport {
     pub owned: BTreeMap<IpAddr, InterfaceName>,
     /// How many vips it owns.
     pub owned_count: u64,
+    /// What it does in BGP.
+    pub bgp: BgpReport,
     /// The vips it withholds, with the reason (a bounded list).
     pub withheld: Vec<WithheldVip>,
 }

@@ -3,12 +3,14 @@
 mod fields;
 mod own_side;
 mod peering;
+mod routes;
 
 use ironlb_api::{self as api, names};
 use ironlb_model::{BgpConf, BgpPeer, Issue, IssueReason, ObjectRef};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use self::fields::Faults;
+pub(crate) use self::fields::Faults;
+pub(crate) use self::routes::routes;
 use crate::metadata;
 
 /// Reads a BgpConf and whatever is wrong with it.

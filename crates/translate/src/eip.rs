@@ -8,13 +8,13 @@ use ironlb_api::names::{annotation, finalizer};
 use ironlb_api::{self as api, Protocol};
 use ironlb_model::{
     AddressRange, Announcement, Eip, EipName, EipStatus, InterfaceChoice, Issue, IssueReason, ObjectRef, Pool,
-    Selector, ServiceId, Sharing,
+    RouteSettings, Selector, ServiceId, Sharing,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::quote::quoted;
 use crate::service::parse_stored;
-use crate::{address, duration, interface, metadata, selector};
+use crate::{address, bgp, duration, interface, metadata, selector};
 
 mod reservation;
 
@@ -59,6 +59,7 @@ pub fn eip(object: &api::Eip) -> (Eip, Vec<Issue>) {
         node_selector: label_selector(spec.node_selector.as_ref(), "spec.nodeSelector", &mut faults),
         enforce_selectors: spec.enforce_selectors.unwrap_or(false),
         sharing: sharing(spec.sharing.as_deref(), &mut faults),
+        routes: route_settings(spec.bgp.as_ref(), &mut faults),
         reservations,
         addresses_per_namespace: quota(spec.quota.as_ref(), &mut faults),
         reuse_delay: reuse_delay(spec.reuse_delay.as_deref(), &mut faults),
@@ -68,6 +69,14 @@ pub fn eip(object: &api::Eip) -> (Eip, Vec<Issue>) {
         name,
     };
     (read, faults.issues)
+}
+
+/// How its routes are advertised.
+fn route_settings(given: Option<&api::EipBgp>, faults: &mut Faults) -> RouteSettings {
+    let mut found = bgp::Faults::of(faults.object.clone());
+    let read = bgp::routes(given, &mut found);
+    faults.issues.extend(found.issues);
+    read
 }
 
 /// The faults found in one Eip.

@@ -1,8 +1,11 @@
 //! A Speaker: what one node's speaker reports.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use ironlb_api as api;
 use ironlb_model::{
-    InterfaceName, Issue, IssueReason, NodeName, ObjectRef, ReportedInterface, SpeakerReport, WithheldVip,
+    BgpReport, InterfaceName, Issue, IssueReason, NodeName, ObjectRef, ReportedInterface, SpeakerReport, WithheldVip,
 };
 
 use crate::service::parse_stored;
@@ -68,9 +71,31 @@ pub fn speaker(object: &api::Speaker) -> (SpeakerReport, Vec<Issue>) {
 
     let listed = u64::try_from(owned.len()).unwrap_or(u64::MAX);
     let owned_count = layer2.and_then(|l| l.owned_count).and_then(|count| u64::try_from(count).ok()).unwrap_or(listed);
-    let read =
-        SpeakerReport { node, ready: status.ready.unwrap_or(false), macs, interfaces, owned, owned_count, withheld };
+    let read = SpeakerReport {
+        node,
+        ready: status.ready.unwrap_or(false),
+        macs,
+        interfaces,
+        owned,
+        owned_count,
+        bgp: bgp(status),
+        withheld,
+    };
     (read, issues)
+}
+
+/// What of BGP matters to others. Addresses that cannot be read are left out: they only tell people where a vip is advertised.
+fn bgp(status: &api::SpeakerStatus) -> BgpReport {
+    let Some(given) = &status.bgp else { return BgpReport::default() };
+    let advertised: BTreeSet<IpAddr> = given.advertised.iter().flatten().filter_map(|vip| parse_stored(vip)).collect();
+    let listed = u64::try_from(advertised.len()).unwrap_or(u64::MAX);
+    let sessions = given.sessions.iter().flatten();
+    let is_established = |session: &&api::speaker::SpeakerSession| session.state.as_deref() == Some("ESTABLISHED");
+    BgpReport {
+        established: sessions.filter(is_established).map(|session| session.peer.clone()).collect(),
+        advertised_count: given.advertised_count.and_then(|count| u64::try_from(count).ok()).unwrap_or(listed),
+        advertised,
+    }
 }
 
 #[cfg(test)]
@@ -86,6 +111,7 @@ mod tests {
                 "ready": true,
                 "interfaces": [{"name": "eth0", "mac": "02:00:00:00:00:01", "up": true, "prefixes": ["192.0.2.5/24"]}, {"name": "tun0"}, {"name": "x", "mac": "nonsense"}],
                 "layer2": {"ownedCount": 7, "owned": [{"vip": "192.0.2.7", "interface": "eth0"}, {"vip": "?"}]},
+                "bgp": {"advertised": ["192.0.2.3", "?"], "sessions": [{"peer": "leaf1", "state": "ESTABLISHED"}, {"peer": "leaf2", "state": "ACTIVE"}]},
                 "withheld": [{"vip": "192.0.2.9", "reason": "NoInterface", "message": "m"}, {"vip": "192.0.2.8"}],
             },
         })).unwrap();
@@ -97,6 +123,7 @@ mod tests {
         assert!(read.interfaces[0].up && read.interfaces[0].prefixes == ["192.0.2.5/24".parse().unwrap()]);
         assert!(!read.interfaces[1].up && read.interfaces[1].prefixes.is_empty());
         assert_eq!(read.owned_count, 7);
+        assert_eq!((read.bgp.established, read.bgp.advertised_count), (["leaf1".to_owned()].into(), 1));
         assert_eq!(read.owned, [("192.0.2.7".parse().unwrap(), "eth0".into())].into());
         assert_eq!(read.withheld.iter().map(|w| w.vip.to_string()).collect::<Vec<_>>(), ["192.0.2.8", "192.0.2.9"]);
         assert_eq!(

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use ironlb_ipam::{Action, InFlight, Limits, Memory, plan, step};
 use ironlb_model::{
-    AddressRange, Announcement, Change, ConditionWrite, Eip, EipStatus, FamilyPolicy, IngressAddress, InterfaceChoice,
-    IpFamily, Node, NodeName, OptIn, Pool, Port, Prefix, ResourceVersion, Service, ServiceId, ServicePatch, Sharing,
-    Snapshot, SpeakerReport, Timestamp, TrafficPolicy, Transport, WallTime,
+    AddressRange, Announcement, BgpReport, Change, ConditionWrite, Eip, EipStatus, FamilyPolicy, IngressAddress,
+    InterfaceChoice, IpFamily, Node, NodeName, OptIn, Pool, Port, Prefix, ResourceVersion, RouteSettings, Service,
+    ServiceId, ServicePatch, Sharing, Snapshot, SpeakerReport, Timestamp, TrafficPolicy, Transport, WallTime,
 };
 
 /// What is in a cluster.
@@ -73,6 +73,7 @@ impl Cluster {
                 owned_count: u64::try_from(owned.len()).unwrap_or(u64::MAX),
                 owned,
                 withheld: Vec::new(),
+                bgp: BgpReport::default(),
             };
             snapshot.speakers.insert(node.clone(), Arc::new(report));
         }
@@ -167,6 +168,7 @@ fn eip(name: &str, range: AddressRange) -> Eip {
         node_selector: None,
         enforce_selectors: false,
         sharing: Sharing::Cluster,
+        routes: RouteSettings::default(),
         reservations: Vec::new(),
         addresses_per_namespace: None,
         reuse_delay: Duration::ZERO,

@@ -7,9 +7,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use ironlb_model::{
-    AddressRange, Announcement, Eip, EipName, EipStatus, Endpoint, Endpoints, FamilyPolicy, IngressAddress, Interface,
-    InterfaceChoice, Interfaces, IpFamily, MacAddr, Node, NodeName, OptIn, Pool, Port, Prefix, ReportedInterface,
-    ResourceVersion, Service, ServiceId, Sharing, Snapshot, SpeakerReport, TrafficPolicy, Transport, WallTime,
+    AddressRange, Announcement, BgpReport, Eip, EipName, EipStatus, Endpoint, Endpoints, FamilyPolicy, IngressAddress,
+    Interface, InterfaceChoice, Interfaces, IpFamily, MacAddr, Node, NodeName, OptIn, Pool, Port, Prefix,
+    ReportedInterface, ResourceVersion, RouteSettings, Service, ServiceId, Sharing, Snapshot, SpeakerReport,
+    TrafficPolicy, Transport, WallTime,
 };
 
 /// An address from its text.
@@ -86,6 +87,7 @@ pub(crate) fn eip(name: &str, prefix: &str) -> Eip {
         node_selector: None,
         enforce_selectors: false,
         sharing: Sharing::default(),
+        routes: RouteSettings::default(),
         reservations: Vec::new(),
         addresses_per_namespace: None,
         reuse_delay: std::time::Duration::ZERO,
@@ -153,6 +155,7 @@ pub(crate) fn report(n: u32) -> SpeakerReport {
             .collect(),
         owned: BTreeMap::new(),
         owned_count: 0,
+        bgp: BgpReport::default(),
         withheld: Vec::new(),
     }
 }

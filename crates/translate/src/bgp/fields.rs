@@ -13,26 +13,26 @@ use crate::quote::quoted;
 use crate::{address, selector};
 
 /// The faults found in one object.
-pub(super) struct Faults {
+pub(crate) struct Faults {
     object: ObjectRef,
-    pub(super) issues: Vec<Issue>,
+    pub(crate) issues: Vec<Issue>,
 }
 
 impl Faults {
-    pub(super) fn of(object: ObjectRef) -> Self {
+    pub(crate) fn of(object: ObjectRef) -> Self {
         Self { object, issues: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, field: &str, reason: IssueReason, message: String) {
+    pub(crate) fn add(&mut self, field: &str, reason: IssueReason, message: String) {
         self.issues.push(Issue { object: self.object.clone(), field: field.to_owned(), reason, message });
     }
 
-    pub(super) fn invalid(&mut self, field: &str, message: String) {
+    pub(crate) fn invalid(&mut self, field: &str, message: String) {
         self.add(field, IssueReason::InvalidField, message);
     }
 
     /// Tells when a field is set in both its spellings and they disagree.
-    pub(super) fn compare<T: PartialEq + fmt::Display>(
+    pub(crate) fn compare<T: PartialEq + fmt::Display>(
         &mut self,
         field: &str,
         new: Option<&T>,
@@ -52,7 +52,7 @@ impl Faults {
     }
 
     /// A number within bounds; `instead` says what counts until it is mended.
-    pub(super) fn number<T>(
+    pub(crate) fn number<T>(
         &mut self,
         field: &str,
         given: Option<i64>,
@@ -72,7 +72,7 @@ impl Faults {
     }
 
     /// An address; an empty text is none.
-    pub(super) fn address(&mut self, field: &str, given: Option<&str>, instead: &str) -> Option<IpAddr> {
+    pub(crate) fn address(&mut self, field: &str, given: Option<&str>, instead: &str) -> Option<IpAddr> {
         let text = given.map(str::trim).filter(|text| !text.is_empty())?;
         address::parse_address(text)
             .inspect_err(|fault| self.invalid(field, format!("{fault}; until this is mended, {instead}")))
@@ -80,7 +80,7 @@ impl Faults {
     }
 
     /// A selector; one that cannot be read holds for nothing.
-    pub(super) fn selector(&mut self, field: &str, given: Option<&LabelSelector>) -> Option<Selector> {
+    pub(crate) fn selector(&mut self, field: &str, given: Option<&LabelSelector>) -> Option<Selector> {
         given.map(|given| {
             selector::read(given).unwrap_or_else(|said| {
                 self.invalid(field, format!("{said}; until this is mended the selector holds for nothing"));
@@ -90,7 +90,7 @@ impl Faults {
     }
 
     /// Seconds as OpenELB has them: a text that holds a whole number.
-    pub(super) fn seconds(
+    pub(crate) fn seconds(
         &mut self,
         field: &str,
         given: Option<&str>,
@@ -117,7 +117,7 @@ impl Faults {
     }
 
     /// `gracefulRestart`, where it is enabled.
-    pub(super) fn graceful_restart(
+    pub(crate) fn graceful_restart(
         &mut self,
         field: &str,
         given: Option<&api::GracefulRestart>,
@@ -145,6 +145,6 @@ impl Faults {
 const DEFAULT_RESTART_TIME: u16 = 30;
 
 /// 0 and absent are none, as OpenELB has it.
-pub(super) fn asn(given: Option<api::Asn>) -> Option<Asn> {
+pub(crate) fn asn(given: Option<api::Asn>) -> Option<Asn> {
     given.and_then(|given| Asn::new(given.0))
 }

@@ -48,6 +48,7 @@ fn an_eip_of_openelb_means_what_it_meant() {
             node_selector: None,
             enforce_selectors: false,
             sharing: Sharing::Cluster,
+            routes: RouteSettings::default(),
             reservations: Vec::new(),
             addresses_per_namespace: None,
             reuse_delay: Duration::ZERO,
