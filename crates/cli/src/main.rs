@@ -2,7 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+mod cluster;
 mod crds;
+mod explain;
+mod plugin;
+mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,6 +30,9 @@ enum Command {
     Controller(ironlb_controller::Args),
     /// Bring the traffic for the vips to this node (the DaemonSet ironlb-speaker).
     Speaker(ironlb_speaker::Args),
+    /// Why a Service is served as it is, or is not.
+    #[command(subcommand)]
+    Explain(explain::Command),
     /// The custom resource definitions.
     #[command(subcommand)]
     Crds(crds::Command),
@@ -41,7 +48,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
+    match run(plugin::parse(std::env::args_os())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ironlb: {error:#}");
@@ -56,6 +63,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Probe { endpoint, admin_socket } => Ok(ironlb_telemetry::probe(&admin_socket, endpoint)?),
         Command::Controller(args) => runtime()?.block_on(async { ironlb_controller::run(args, shutdown()?).await }),
         Command::Speaker(args) => runtime()?.block_on(async { ironlb_speaker::run(args, shutdown()?).await }),
+        Command::Explain(command) => runtime()?.block_on(explain::run(command)),
         Command::Crds(command) => runtime()?.block_on(crds::run(command)),
     }
 }
