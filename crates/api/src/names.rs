@@ -87,6 +87,12 @@ pub mod finalizer {
     pub const OF_SERVICES: [&str; 2] = [SERVICE, NODE_PROXY];
 }
 
+/// Names in `managedFields`.
+pub mod manager {
+    /// The controller's writes.
+    pub const CONTROLLER: &str = "ironlb-controller";
+}
+
 /// Condition types.
 pub mod condition {
     /// Of a Service: it has an address.
@@ -99,6 +105,8 @@ pub mod condition {
     pub const OVERLAPPING: &str = "Overlapping";
     /// Of an Eip: it has no free address.
     pub const EXHAUSTED: &str = "Exhausted";
+    /// Of an Eip: Services hold addresses that are reserved for others.
+    pub const RESERVATION_HELD: &str = "ReservationHeld";
     /// Of an Eip: another host uses one of its addresses.
     pub const CONFLICT: &str = "Conflict";
     /// Of an object: a field is set in both spellings, which disagree; the one of v1alpha2 counts.

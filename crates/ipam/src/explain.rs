@@ -195,9 +195,12 @@ pub fn explain(snapshot: &Snapshot, id: &ServiceId) -> Option<Explanation> {
 /// What the controller remembers, as far as it can be read from the objects.
 fn told(snapshot: &Snapshot) -> InFlight {
     let is_contended = |service: &&Arc<Service>| {
-        service.condition(ADDRESS_ASSIGNED).is_some_and(|told| told.reason == Reason::StatusContended.category())
+        service
+            .condition(ADDRESS_ASSIGNED)
+            .is_some_and(|told| told.reason == Reason::StatusContended { by: None }.category())
     };
-    let contended = snapshot.services.values().filter(is_contended).map(|service| service.id.clone()).collect();
+    let named = |service: &Arc<Service>| (service.id.clone(), service.status_writer.clone());
+    let contended = snapshot.services.values().filter(is_contended).map(named).collect();
     InFlight { contended, ..InFlight::default() }
 }
 

@@ -3,7 +3,7 @@
 //! A watch lags behind what was written. A plan made on a view without the last assignment would give the same address away again,
 //! and the version a patch carries does not help: it protects one object, uniqueness spans two.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ironlb_model::{Condition, ResourceVersion, ServiceId, Timestamp};
@@ -50,8 +50,8 @@ pub struct Write {
 pub struct InFlight {
     /// Writes to Services.
     pub services: BTreeMap<ServiceId, Write>,
-    /// Services whose status another writer changes back again and again.
-    pub contended: BTreeSet<ServiceId>,
+    /// Services whose status another writer changes back again and again, with that writer's name where it is known.
+    pub contended: BTreeMap<ServiceId, Option<String>>,
     /// Addresses that were given back a short while ago, where their Eip has a `reuseDelay`.
     pub freed: BTreeMap<IpAddr, Freed>,
 }

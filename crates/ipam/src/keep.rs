@@ -76,7 +76,7 @@ pub(crate) fn draft<'s>(service: &'s Arc<Service>, view: &View<'_>) -> Draft<'s>
         }
         return draft;
     }
-    let is_left_alone = view.in_flight.contended.contains(&service.id);
+    let is_left_alone = view.in_flight.contended.contains_key(&service.id);
     let only_observes = !view.snapshot.openelb.is_empty();
     if draft.verdict.standing != Standing::Ours {
         if !is_left_alone && !only_observes && has_trace(service) {
@@ -91,7 +91,8 @@ pub(crate) fn draft<'s>(service: &'s Arc<Service>, view: &View<'_>) -> Draft<'s>
     if only_observes {
         draft.verdict.unmet.push(Reason::OpenElbRunning { what: view.snapshot.openelb.clone() });
     } else if is_left_alone {
-        draft.verdict.unmet.push(Reason::StatusContended);
+        let by = view.in_flight.contended.get(&service.id).cloned().flatten();
+        draft.verdict.unmet.push(Reason::StatusContended { by });
     } else if let Some(foreign) = draft.foreign().filter(|_| draft.verdict.vips.is_empty()) {
         draft.verdict.unmet.push(Reason::HeldByOther { address: foreign });
     } else if let Some(text) = &service.wish_unreadable {

@@ -77,6 +77,13 @@ struct Shown {
     at: Timestamp,
 }
 
+/// A status that another writer changes back again and again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Contention {
+    until: Timestamp,
+    by: Option<String>,
+}
+
 /// What the controller remembers between two steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Memory {
@@ -90,7 +97,7 @@ pub struct Memory {
     to_tell: Vec<Event>,
     shown: BTreeMap<ServiceId, Shown>,
     reversals: BTreeMap<ServiceId, Vec<Timestamp>>,
-    contended_until: BTreeMap<ServiceId, Timestamp>,
+    contended: BTreeMap<ServiceId, Contention>,
     reuse: Reuse,
     /// What of OpenELB was found last, and on which Eips that was told.
     told_openelb: (Vec<String>, BTreeSet<EipName>),
@@ -111,7 +118,7 @@ impl Memory {
             to_tell: Vec::new(),
             shown: BTreeMap::new(),
             reversals: BTreeMap::new(),
-            contended_until: BTreeMap::new(),
+            contended: BTreeMap::new(),
             reuse: Reuse::default(),
             told_openelb: (Vec::new(), BTreeSet::new()),
         }
@@ -225,17 +232,19 @@ impl Memory {
             }
             !is_reversed && now.since(shown.at) < CONTENTION_WINDOW
         });
-        let contended_until = &mut self.contended_until;
+        let contended = &mut self.contended;
         self.reversals.retain(|id, times| {
             times.retain(|at| now.since(*at) < CONTENTION_WINDOW);
             let is_contended = times.len() >= CONTENTION_COUNT;
             if is_contended {
-                contended_until.insert(id.clone(), now + CONTENTION_REST);
+                let by = snapshot.services.get(id).and_then(|service| service.status_writer.clone());
+                contended.insert(id.clone(), Contention { until: now + CONTENTION_REST, by });
             }
             !is_contended && !times.is_empty()
         });
-        self.contended_until.retain(|id, until| *until > now && snapshot.services.contains_key(id));
-        self.in_flight.contended = self.contended_until.keys().cloned().collect();
+        self.contended.retain(|id, contention| contention.until > now && snapshot.services.contains_key(id));
+        self.in_flight.contended =
+            self.contended.iter().map(|(id, contention)| (id.clone(), contention.by.clone())).collect();
     }
 
     /// May this object be written now? If not, when, as far as that is known: a write that is under way has no time.
@@ -323,7 +332,7 @@ impl Memory {
 
     /// When the first contended status is looked at again.
     pub(crate) fn contention_ends(&self) -> Option<Timestamp> {
-        self.contended_until.values().copied().min()
+        self.contended.values().map(|contention| contention.until).min()
     }
 
     fn fail(&mut self, object: &ObjectRef, message: String, stale: Option<ResourceVersion>, now: Timestamp) {

@@ -185,7 +185,10 @@ pub enum Reason {
         what: Vec<String>,
     },
     /// Another writer changes its status back every time.
-    StatusContended,
+    StatusContended {
+        /// The other writer's name in `managedFields`, where it is known.
+        by: Option<String>,
+    },
     /// The address it holds is in no Eip any more.
     PoolMissing {
         /// The address.
@@ -256,7 +259,7 @@ impl Reason {
             Self::SharingWouldMoveOwner { .. } => "SharingWouldMoveOwner",
             Self::HeldByOther { .. } => "HeldByOther",
             Self::OpenElbRunning { .. } => "OpenElbRunning",
-            Self::StatusContended => "StatusContended",
+            Self::StatusContended { .. } => "StatusContended",
             Self::PoolMissing { .. } => "PoolMissing",
             Self::HeldOutsideEip { .. } => "HeldOutsideEip",
             Self::HeldAgainstReservation { .. } => "HeldAgainstReservation",
@@ -434,9 +437,14 @@ impl fmt::Display for Reason {
                  takes the addresses over as they are",
                 what.join(", ")
             ),
-            Self::StatusContended => f.write_str(
-                "another writer changed the status back three times within a minute, so it is left alone for ten minutes; \
-                 `kubectl get service -o yaml --show-managed-fields` names the writer",
+            Self::StatusContended { by: Some(by) } => write!(
+                f,
+                "{by} changed the status back three times within a minute, so it is left alone for ten minutes; let only one of the \
+                 two serve this Service"
+            ),
+            Self::StatusContended { by: None } => f.write_str(
+                "another writer emptied the status three times within a minute, so it is left alone for ten minutes; the API server \
+                 keeps no name of a writer that only removes: its audit log has it",
             ),
             Self::PoolMissing { address } => {
                 write!(f, "{address} is in no Eip any more; it is kept: create an Eip that has it to settle how it is announced")

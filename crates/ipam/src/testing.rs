@@ -68,6 +68,7 @@ pub(crate) fn service(id: &str) -> Service {
         ingress: Vec::new(),
         conditions: Vec::new(),
         assigned_at: None,
+        status_writer: None,
         id,
     }
 }

@@ -20,7 +20,7 @@ use crate::client::REQUEST_TIMEOUT;
 use crate::outcome::{Outcome, outcome_of};
 
 /// The name under which the controller's writes stand in `managedFields`.
-pub const CONTROLLER_MANAGER: &str = "ironlb-controller";
+pub const CONTROLLER_MANAGER: &str = ironlb_api::names::manager::CONTROLLER;
 
 /// The name under which a speaker's writes stand in `managedFields`.
 pub const SPEAKER_MANAGER: &str = "ironlb-speaker";

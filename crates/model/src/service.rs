@@ -165,6 +165,9 @@ pub struct Service {
     pub has_openelb_finalizer: bool,
     /// `status.loadBalancer.ingress`: the truth of who holds what.
     pub ingress: Vec<IngressAddress>,
+    /// Who else wrote its status last, as far as `managedFields` tells: the addresses rather than anything else in it. The API server
+    /// keeps no name of a writer that only removes.
+    pub status_writer: Option<String>,
     /// ironlb's own conditions on it.
     pub conditions: Vec<Condition>,
     /// When its addresses were given: the time of its condition `ironlb.io/AddressAssigned`. Of two Services on one address

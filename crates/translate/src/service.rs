@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use ironlb_api::names::{annotation, condition, finalizer, label};
+use ironlb_api::names::{annotation, condition, finalizer, label, manager};
 use ironlb_model::{
     Announcement, EipName, FamilyPolicy, IngressAddress, IpFamily, Issue, IssueReason, ObjectRef, OptIn, Port, Service,
     ServiceId, TrafficPolicy, Transport, WishSource,
 };
 use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 
 use crate::metadata;
 use crate::quote::quoted;
@@ -97,6 +97,7 @@ pub fn service(object: &core::Service) -> (Service, Vec<Issue>) {
         conditions: metadata::conditions(status.and_then(|s| s.conditions.as_deref()), |kind| {
             [condition::ADDRESS_ASSIGNED, condition::ANNOUNCED].contains(&kind)
         }),
+        status_writer: status_writer(meta),
         assigned_at: metadata::condition_times(status.and_then(|s| s.conditions.as_deref()))
             .get(condition::ADDRESS_ASSIGNED)
             .copied(),
@@ -113,6 +114,20 @@ fn written_wish<'o>(meta: &'o ObjectMeta, spec: &'o core::ServiceSpec) -> Option
     }
     let text = spec.load_balancer_ip.as_deref()?;
     Some((WishSource::LoadBalancerIp, "spec.loadBalancerIP".to_owned(), text))
+}
+
+/// Who else wrote this status last: who owns its addresses, or else anything in it.
+fn status_writer(meta: &ObjectMeta) -> Option<String> {
+    let entries = meta.managed_fields.iter().flatten();
+    let others = entries.filter(|entry| {
+        entry.subresource.as_deref() == Some("status") && entry.manager.as_deref() != Some(manager::CONTROLLER)
+    });
+    let owns_addresses = |entry: &ManagedFieldsEntry| {
+        entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer("/f:status/f:loadBalancer").is_some())
+    };
+    let last =
+        others.max_by_key(|entry| (owns_addresses(entry), entry.time.as_ref().map(|time| time.0.as_second())))?;
+    last.manager.clone()
 }
 
 fn eip_name(text: Option<&str>) -> Option<EipName> {

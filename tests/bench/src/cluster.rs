@@ -205,6 +205,7 @@ fn service(id: ServiceId, eip: &str, created: i64) -> Service {
         ingress: Vec::<IngressAddress>::new(),
         conditions: Vec::new(),
         assigned_at: None,
+        status_writer: None,
         id,
     }
 }

@@ -57,6 +57,7 @@ pub(crate) fn service(name: &str, vips: &[IpAddr]) -> Service {
         ingress: vips.iter().map(|vip| IngressAddress::Ip(*vip)).collect(),
         conditions: Vec::new(),
         assigned_at: None,
+        status_writer: None,
     }
 }
 

@@ -154,7 +154,7 @@ fn a_contended_status_is_known_by_its_condition() {
     let pool = eip("a", "10.0.0.1-10.0.0.4").default_eip();
     let contended = crate::testing::told(service("n/s"), "StatusContended", 1);
     let explained = explained(&snapshot(&[pool], &[contended]), "n/s");
-    assert_eq!(explained.verdict.unmet, [Reason::StatusContended]);
+    assert_eq!(explained.verdict.unmet, [Reason::StatusContended { by: None }]);
     assert_eq!(explained.families[0].sought, Sought::Nothing);
 }
 

@@ -232,7 +232,10 @@ fn a_status_that_is_changed_back_three_times_is_left_alone_for_a_while() {
         world.answer(id, written(version + 1), at);
         // The other writer empties the status right after.
         version += 2;
-        world.show(|s| s.version = ResourceVersion(version));
+        world.show(|s| {
+            s.version = ResourceVersion(version);
+            s.status_writer = Some("other-lb".to_owned());
+        });
         at += 1000;
     }
     let step = world.step(at);
@@ -240,7 +243,9 @@ fn a_status_that_is_changed_back_three_times_is_left_alone_for_a_while() {
     assert_eq!(patch.ingress, None);
     assert!(patch.conditions.iter().any(|write| matches!(
         write,
-        ironlb_model::ConditionWrite::Set { condition, .. } if condition.kind == ADDRESS_ASSIGNED && condition.reason == "StatusContended"
+        ironlb_model::ConditionWrite::Set { condition, .. } if condition.kind == ADDRESS_ASSIGNED
+            && condition.reason == "StatusContended"
+            && condition.message.starts_with("other-lb changed the status back")
     )));
     assert_eq!(world.memory.in_flight().contended.len(), 1);
 

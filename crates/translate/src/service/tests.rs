@@ -76,6 +76,7 @@ fn the_quick_start_is_read_as_it_is_meant() {
                 message: "m".to_owned(),
             }],
             assigned_at: Some(WallTime(1_767_323_046)),
+            status_writer: None,
         }
     );
 }
@@ -168,4 +169,35 @@ fn what_it_holds_is_read_in_every_spelling_and_what_is_foreign_is_kept() {
         ]
     );
     assert_eq!(read.remembered, addresses(&["192.0.2.7", "2001:db8::7"]));
+}
+
+#[test]
+fn who_else_wrote_the_status_is_known_by_its_fields() {
+    let entry = |manager: &str, subresource: &str, time: &str, fields: Value| {
+        json!({"manager": manager, "operation": "Update", "subresource": subresource, "time": time, "apiVersion": "v1",
+            "fieldsType": "FieldsV1", "fieldsV1": {"f:status": fields}})
+    };
+    let addresses = || json!({"f:loadBalancer": {"f:ingress": {}}});
+    let (early, late) = ("2026-01-02T03:04:05Z", "2026-01-02T03:04:06Z");
+    for (entries, want) in [
+        (vec![], None),
+        (vec![entry("ironlb-controller", "status", late, addresses())], None),
+        (vec![entry("kubectl", "", late, addresses())], None),
+        (
+            vec![
+                entry("ironlb-controller", "status", early, json!({"f:conditions": {}})),
+                entry("other-lb", "status", early, addresses()),
+            ],
+            Some("other-lb"),
+        ),
+        (vec![entry("one", "status", early, addresses()), entry("two", "status", late, addresses())], Some("two")),
+        (
+            vec![entry("one", "status", early, addresses()), entry("two", "status", late, json!({"f:conditions": {}}))],
+            Some("one"),
+        ),
+        (vec![entry("two", "status", late, json!({"f:conditions": {}}))], Some("two")),
+    ] {
+        let (read, _) = read(json!({"metadata": {"name": "web", "namespace": "shop", "managedFields": entries}}));
+        assert_eq!(read.status_writer.as_deref(), want, "{entries:?}");
+    }
 }
