@@ -2,6 +2,7 @@
 
 use ironlb_ipam::{self as ipam, Action, Event, EventType};
 use ironlb_k8s::{Outcome, Telling, Tone, Writer};
+use ironlb_model::Issue;
 
 /// Carries out one action other than an Event, and says what became of it.
 pub(crate) async fn act(writer: &Writer, action: Action) -> Outcome {
@@ -24,8 +25,9 @@ pub(crate) fn told(outcome: Outcome) -> ipam::Outcome {
         Outcome::Unchanged { .. } => ipam::Outcome::Unchanged,
         Outcome::Conflict => ipam::Outcome::Conflict,
         Outcome::Gone => ipam::Outcome::Gone,
+        // Too many requests: it was not carried out, and the object has no part in it.
+        Outcome::Refused { code: 429, .. } | Outcome::Unreachable { .. } => ipam::Outcome::NotSent,
         Outcome::Refused { message, .. } => ipam::Outcome::Refused { message },
-        Outcome::Unreachable { .. } => ipam::Outcome::NotSent,
         Outcome::Unknown { .. } => ipam::Outcome::Unknown,
     }
 }
@@ -38,4 +40,10 @@ pub(crate) fn telling(event: Event) -> Telling {
         EventType::Warning => Tone::Warning,
     };
     Telling { object, uid, tone, reason: reason.to_owned(), message }
+}
+
+/// What is told of an object that cannot be read.
+pub(crate) fn telling_unreadable(issue: Issue, uid: String) -> Telling {
+    let Issue { object, message, .. } = issue;
+    Telling { object, uid, tone: Tone::Warning, reason: "Unreadable".to_owned(), message }
 }

@@ -20,6 +20,7 @@ mod args;
 mod metrics;
 mod reconcile;
 mod run;
+mod traffic;
 
 pub use args::Args;
 pub use run::run;

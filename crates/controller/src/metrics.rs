@@ -40,6 +40,7 @@ pub(crate) struct ControllerMetrics {
     services: Family<VerdictLabels, Gauge>,
     unmet: Family<ReasonLabels, Gauge>,
     retrying: Gauge,
+    unreadable: Gauge,
     leading: Gauge,
     terms: Counter,
     terms_lost: Counter,
@@ -55,6 +56,7 @@ impl ControllerMetrics {
             services: Family::default(),
             unmet: Family::default(),
             retrying: Gauge::default(),
+            unreadable: Gauge::default(),
             leading: Gauge::default(),
             terms: Counter::default(),
             terms_lost: Counter::default(),
@@ -65,6 +67,7 @@ impl ControllerMetrics {
         registry.register("services", "Services by what is decided about them", metrics.services.clone());
         registry.register("services_unmet", "Services by why a wish of theirs is not met", metrics.unmet.clone());
         registry.register("writes_retrying", "Objects whose write failed and is tried again", metrics.retrying.clone());
+        registry.register("unreadable", "Objects that cannot be read and are left out", metrics.unreadable.clone());
         registry.register("leading", "Whether this replica decides", metrics.leading.clone());
         registry.register("terms", "How often this replica became leader", metrics.terms.clone());
         registry.register(
@@ -99,6 +102,11 @@ impl ControllerMetrics {
     /// Notes that it does not decide any more.
     pub(crate) fn ended_leading(&self) {
         self.leading.set(0);
+    }
+
+    /// Notes how many objects cannot be read.
+    pub(crate) fn set_unreadable(&self, number: usize) {
+        self.unreadable.set(count(number));
     }
 
     /// Notes what one step decided.

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use crate::args::Args;
 use crate::metrics::ControllerMetrics;
 use crate::reconcile::{Context, lead};
+use crate::traffic::Traffic;
 
 /// The Lease that the replicas contend for.
 const LEASE: &str = "ironlb-controller";
@@ -42,7 +43,9 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let clients = Clients::connect(&cluster.source()).await?;
     let stores = Arc::new(Stores::start(&clients, &cluster.namespace, Scope::controller(), &mut tasks));
     let reporter = Reporter { controller: "ironlb-controller".to_owned(), instance: pod_name.clone() };
-    let events = Events::start(clients.ordinary.clone(), reporter, &mut tasks);
+    let events = Events::start(&clients, reporter, &mut tasks);
+    let traffic = Traffic { stores: Arc::clone(&stores), events: events.clone(), throttle: clients.throttle.clone() };
+    metrics.add_unprefixed(|registry| registry.register_collector(Box::new(traffic)));
     telemetry.serve(&readiness, metrics, &mut tasks, &shutdown)?;
     tasks.spawn(open_when_listed(Arc::clone(&stores), cluster.settings(), gate));
 
@@ -61,6 +64,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         settings: cluster.settings(),
         writer: Writer::new(clients.ordinary.clone()),
         events,
+        throttle: clients.throttle.clone(),
         metrics: counted,
     };
     let stop = shutdown.child_token();

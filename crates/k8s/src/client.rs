@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use tower::util::MapResponseLayer;
+
+use crate::throttle::Throttle;
 
 /// The longest any single request may take. With a lease of 15 s that is renewed within 10 s, 4 s are what is left between giving up
 /// leadership and somebody else taking it, less a second to spare.
@@ -50,6 +54,8 @@ pub struct Clients {
     /// For leases: connections of its own, so that a renewal never waits behind a list, and a read timeout, so that a connection the
     /// network has forgotten is given up.
     pub lease: Client,
+    /// What the API server last answered to the ordinary client when it had too much to do.
+    pub throttle: Throttle,
     /// The API server's address, for people.
     pub server: String,
 }
@@ -75,9 +81,16 @@ impl Clients {
     /// [`ConnectError::Unusable`], for the operator.
     pub fn from_config(config: Config) -> Result<Self, ConnectError> {
         let server = config.cluster_url.to_string();
-        let ordinary = Client::try_from(patient(config.clone())).map_err(ConnectError::Unusable)?;
+        let throttle = Throttle::default();
+        let told = throttle.clone();
+        let look = MapResponseLayer::new(move |answer| {
+            told.look(&answer);
+            answer
+        });
+        let ordinary = ClientBuilder::try_from(patient(config.clone())).map_err(ConnectError::Unusable)?;
+        let ordinary = ordinary.with_layer(&look).build();
         let lease = Client::try_from(impatient(config)).map_err(ConnectError::Unusable)?;
-        Ok(Self { ordinary, lease, server })
+        Ok(Self { ordinary, lease, throttle, server })
     }
 }
 

@@ -30,6 +30,8 @@ pub struct WatchCounters {
     pub watches: Counter,
     /// Watches that could not be opened or broke off.
     pub watch_failures: Counter,
+    /// Watches whose version to go on from was gone (410): everything was listed afresh.
+    pub expiries: Counter,
     /// Objects added, changed or deleted, as the watch told.
     pub events: Counter,
     /// Events that changed nothing ironlb looks at.

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::client::REQUEST_TIMEOUT;
+use crate::client::{Clients, REQUEST_TIMEOUT};
 use crate::counters::Counter;
 
 /// How many Events may wait. Chosen, because a first run over 10,000 adopted Services must not be told 10,000 times, and 1,000 are more
@@ -71,12 +71,15 @@ pub struct Events {
 impl Events {
     /// Starts the task that writes, in `tasks`; it ends when the last clone is dropped and everything that waited is written.
     #[must_use]
-    pub fn start(client: Client, reporter: Reporter, tasks: &mut JoinSet<&'static str>) -> Self {
+    pub fn start(clients: &Clients, reporter: Reporter, tasks: &mut JoinSet<&'static str>) -> Self {
+        let (client, throttle) = (clients.ordinary.clone(), clients.throttle.clone());
         let (queue, mut waiting) = mpsc::channel(WAITING);
         let counters = Arc::new(EventCounters::default());
         let shared = Arc::clone(&counters);
         tasks.spawn(async move {
             while let Some(telling) = waiting.recv().await {
+                // An Event is the first thing that a busy API server can do without.
+                throttle.passed().await;
                 write(&client, &reporter, telling, &shared).await;
             }
             "events"

@@ -11,7 +11,6 @@ use ironlb_translate as translate;
 use k8s_openapi::api::{coordination, core, discovery};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use kube::core::DeserializeGuard;
 use serde::de::DeserializeOwned;
 
 use crate::node_lease::{NodeLease, read_node_lease};
@@ -31,6 +30,11 @@ pub trait Kind: Sized + Send + Sync + 'static {
 
     /// What names the object with this metadata.
     fn key(metadata: &ObjectMeta) -> Self::Key;
+
+    /// The object of this name, for people; none where a fault in one is nothing to tell.
+    fn object(_key: &Self::Key) -> Option<ObjectRef> {
+        None
+    }
 
     /// Translates an object; never fails.
     fn read(object: Self::Object) -> Reading<Self>;
@@ -55,23 +59,32 @@ pub struct Reading<K: Kind> {
     pub value: Option<K::Value>,
     /// Its faults.
     pub issues: Vec<Issue>,
+    /// The uid of one that cannot be read, else empty: a value has its own.
+    pub uid: String,
 }
 
 impl<K: Kind> Reading<K> {
     fn of((value, issues): (K::Value, Vec<Issue>), key: K::Key) -> Self {
-        Self { key, value: Some(value), issues }
+        Self { key, value: Some(value), issues, uid: String::new() }
+    }
+
+    /// What becomes of an object that does not parse: it is told and left out, and the others are read all the same.
+    pub(crate) fn unreadable(metadata: &ObjectMeta, error: &str) -> Self {
+        let key = K::key(metadata);
+        let message = format!("the object cannot be read ({error}): correct it, or delete it and make it anew");
+        let issue = K::object(&key).map(|object| Issue {
+            object,
+            field: String::new(),
+            reason: IssueReason::Unreadable,
+            message,
+        });
+        let uid = metadata.uid.clone().unwrap_or_default();
+        Self { key, value: None, issues: issue.into_iter().collect(), uid }
     }
 }
 
 fn name(metadata: &ObjectMeta) -> &str {
     metadata.name.as_deref().unwrap_or_default()
-}
-
-/// What becomes of an object of ours that does not parse: it is told and left out, and the others are read all the same.
-fn unreadable<K: Kind>(key: K::Key, object: ObjectRef, error: &str) -> Reading<K> {
-    let message = format!("the object cannot be read ({error}): correct it, or delete it and make it anew");
-    let issue = Issue { object, field: String::new(), reason: IssueReason::Unreadable, message };
-    Reading { key, value: None, issues: vec![issue] }
 }
 
 /// Services.
@@ -87,6 +100,10 @@ impl Kind for Services {
 
     fn key(metadata: &ObjectMeta) -> ServiceId {
         ServiceId::new(metadata.namespace.as_deref().unwrap_or_default(), name(metadata))
+    }
+
+    fn object(key: &ServiceId) -> Option<ObjectRef> {
+        Some(ObjectRef::Service(key.clone()))
     }
 
     fn read(object: core::v1::Service) -> Reading<Self> {
@@ -129,6 +146,10 @@ impl Kind for Nodes {
         name(metadata).into()
     }
 
+    fn object(key: &NodeName) -> Option<ObjectRef> {
+        Some(ObjectRef::Node(key.clone()))
+    }
+
     fn read(object: core::v1::Node) -> Reading<Self> {
         Reading::of(translate::node(&object), Self::key(&object.metadata))
     }
@@ -139,7 +160,7 @@ impl Kind for Nodes {
 pub struct Eips;
 
 impl Kind for Eips {
-    type Object = DeserializeGuard<api::Eip>;
+    type Object = api::Eip;
     type Key = EipName;
     type Value = model::Eip;
     type View = ();
@@ -149,12 +170,12 @@ impl Kind for Eips {
         name(metadata).into()
     }
 
-    fn read(object: Self::Object) -> Reading<Self> {
-        let key = Self::key(object.meta());
-        match object.0 {
-            Ok(object) => Reading::of(translate::eip(&object), key),
-            Err(invalid) => unreadable(key.clone(), ObjectRef::Eip(key), &invalid.error),
-        }
+    fn object(key: &Self::Key) -> Option<ObjectRef> {
+        Some(ObjectRef::Eip(key.clone()))
+    }
+
+    fn read(object: api::Eip) -> Reading<Self> {
+        Reading::of(translate::eip(&object), Self::key(&object.metadata))
     }
 }
 
@@ -163,7 +184,7 @@ impl Kind for Eips {
 pub struct BgpConfs;
 
 impl Kind for BgpConfs {
-    type Object = DeserializeGuard<api::BgpConf>;
+    type Object = api::BgpConf;
     type Key = String;
     type Value = model::BgpConf;
     type View = ();
@@ -173,12 +194,12 @@ impl Kind for BgpConfs {
         name(metadata).to_owned()
     }
 
-    fn read(object: Self::Object) -> Reading<Self> {
-        let key = Self::key(object.meta());
-        match object.0 {
-            Ok(object) => Reading::of(translate::bgp_conf(&object), key),
-            Err(invalid) => unreadable(key.clone(), ObjectRef::BgpConf(key), &invalid.error),
-        }
+    fn object(key: &Self::Key) -> Option<ObjectRef> {
+        Some(ObjectRef::BgpConf(key.clone()))
+    }
+
+    fn read(object: api::BgpConf) -> Reading<Self> {
+        Reading::of(translate::bgp_conf(&object), Self::key(&object.metadata))
     }
 }
 
@@ -187,7 +208,7 @@ impl Kind for BgpConfs {
 pub struct BgpPeers;
 
 impl Kind for BgpPeers {
-    type Object = DeserializeGuard<api::BgpPeer>;
+    type Object = api::BgpPeer;
     type Key = String;
     type Value = model::BgpPeer;
     type View = ();
@@ -197,12 +218,12 @@ impl Kind for BgpPeers {
         name(metadata).to_owned()
     }
 
-    fn read(object: Self::Object) -> Reading<Self> {
-        let key = Self::key(object.meta());
-        match object.0 {
-            Ok(object) => Reading::of(translate::bgp_peer(&object), key),
-            Err(invalid) => unreadable(key.clone(), ObjectRef::BgpPeer(key), &invalid.error),
-        }
+    fn object(key: &Self::Key) -> Option<ObjectRef> {
+        Some(ObjectRef::BgpPeer(key.clone()))
+    }
+
+    fn read(object: api::BgpPeer) -> Reading<Self> {
+        Reading::of(translate::bgp_peer(&object), Self::key(&object.metadata))
     }
 }
 
@@ -211,7 +232,7 @@ impl Kind for BgpPeers {
 pub struct Speakers;
 
 impl Kind for Speakers {
-    type Object = DeserializeGuard<api::Speaker>;
+    type Object = api::Speaker;
     type Key = NodeName;
     type Value = model::SpeakerReport;
     type View = ();
@@ -221,12 +242,12 @@ impl Kind for Speakers {
         name(metadata).into()
     }
 
-    fn read(object: Self::Object) -> Reading<Self> {
-        let key = Self::key(object.meta());
-        match object.0 {
-            Ok(object) => Reading::of(translate::speaker(&object), key),
-            Err(invalid) => unreadable(key.clone(), ObjectRef::Speaker(key), &invalid.error),
-        }
+    fn object(key: &Self::Key) -> Option<ObjectRef> {
+        Some(ObjectRef::Speaker(key.clone()))
+    }
+
+    fn read(object: api::Speaker) -> Reading<Self> {
+        Reading::of(translate::speaker(&object), Self::key(&object.metadata))
     }
 }
 
@@ -247,7 +268,7 @@ impl Kind for NodeLeases {
 
     fn read(object: coordination::v1::Lease) -> Reading<Self> {
         let key = Self::key(&object.metadata);
-        Reading { value: Some(read_node_lease(&object)), key, issues: Vec::new() }
+        Reading { value: Some(read_node_lease(&object)), key, issues: Vec::new(), uid: String::new() }
     }
 }
 
@@ -278,7 +299,12 @@ impl Kind for EndpointSlices {
     }
 
     fn read(object: discovery::v1::EndpointSlice) -> Reading<Self> {
-        Reading { value: translate::endpoint_slice(&object), key: Self::key(&object.metadata), issues: Vec::new() }
+        Reading {
+            value: translate::endpoint_slice(&object),
+            key: Self::key(&object.metadata),
+            issues: Vec::new(),
+            uid: String::new(),
+        }
     }
 
     fn index(

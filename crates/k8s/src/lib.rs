@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod arrival;
 mod backoff;
 pub mod client;
 pub mod clock;
@@ -25,12 +26,13 @@ pub mod events;
 pub mod kind;
 mod leadership;
 pub mod node_lease;
-pub mod openelb;
 pub mod once;
+pub mod openelb;
 mod outcome;
 mod signal;
 mod store;
 mod stores;
+mod throttle;
 mod watch;
 pub mod write;
 
@@ -46,5 +48,6 @@ pub use outcome::Outcome;
 pub use signal::Signal;
 pub use store::Store;
 pub use stores::{Awaited, Scope, Stores, Watched};
+pub use throttle::Throttle;
 pub use watch::WatchError;
 pub use write::Writer;

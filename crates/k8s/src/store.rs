@@ -23,6 +23,8 @@ struct Contents<K: Kind> {
     objects: BTreeMap<K::Key, Arc<K::Value>>,
     view: K::View,
     issues: BTreeMap<K::Key, Vec<Issue>>,
+    /// The uids of those that cannot be read.
+    unreadable: BTreeMap<K::Key, String>,
     version: ResourceVersion,
     has_listed: bool,
     connected: bool,
@@ -46,6 +48,7 @@ impl<K: Kind> Store<K> {
             objects: BTreeMap::new(),
             view: K::View::default(),
             issues: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
             version: ResourceVersion(0),
             has_listed: false,
             connected: false,
@@ -109,6 +112,16 @@ impl<K: Kind> Store<K> {
         self.with(|c| c.issues.values().flatten().cloned().collect())
     }
 
+    /// The objects that cannot be read: why, and the uid of each.
+    #[must_use]
+    pub fn unreadable(&self) -> Vec<(Issue, String)> {
+        self.with(|c| {
+            let uids = c.unreadable.iter();
+            let told = uids.filter_map(|(key, uid)| Some((c.issues.get(key)?.first()?.clone(), uid.clone())));
+            told.collect()
+        })
+    }
+
     /// Counts of what the watch did.
     #[must_use]
     pub fn counters(&self) -> &WatchCounters {
@@ -121,7 +134,11 @@ impl<K: Kind> Store<K> {
             let mut objects = BTreeMap::new();
             let mut view = K::View::default();
             let mut issues = BTreeMap::new();
+            let mut unreadable = BTreeMap::new();
             for reading in readings {
+                if reading.value.is_none() && !reading.issues.is_empty() {
+                    unreadable.insert(reading.key.clone(), reading.uid);
+                }
                 if !reading.issues.is_empty() {
                     issues.insert(reading.key.clone(), reading.issues);
                 }
@@ -138,6 +155,7 @@ impl<K: Kind> Store<K> {
             }
             let changed = !c.has_listed || c.objects != objects || c.issues != issues;
             (c.objects, c.view, c.issues) = (objects, view, issues);
+            c.unreadable = unreadable;
             (c.version, c.has_listed) = (version, true);
             changed
         });
@@ -151,7 +169,7 @@ impl<K: Kind> Store<K> {
     pub(crate) fn apply(&self, reading: Reading<K>, version: ResourceVersion) {
         let changed = self.with(|c| {
             c.version = c.version.max(version);
-            c.put(reading.key, reading.value, reading.issues)
+            c.put(reading)
         });
         self.told(changed);
     }
@@ -160,7 +178,7 @@ impl<K: Kind> Store<K> {
     pub(crate) fn delete(&self, key: K::Key, version: ResourceVersion) {
         let changed = self.with(|c| {
             c.version = c.version.max(version);
-            c.put(key, None, Vec::new())
+            c.put(Reading { key, value: None, issues: Vec::new(), uid: String::new() })
         });
         self.told(changed);
     }
@@ -198,7 +216,12 @@ impl<K: Kind> Store<K> {
 
 impl<K: Kind> Contents<K> {
     /// Puts one object in its place (or takes it away) and says whether anything ironlb looks at has changed.
-    fn put(&mut self, key: K::Key, value: Option<K::Value>, issues: Vec<Issue>) -> bool {
+    fn put(&mut self, reading: Reading<K>) -> bool {
+        let Reading { key, value, issues, uid } = reading;
+        self.unreadable.remove(&key);
+        if value.is_none() && !issues.is_empty() {
+            self.unreadable.insert(key.clone(), uid);
+        }
         let before = self.objects.get(&key).cloned();
         let changed = before.as_deref() != value.as_ref();
         if changed {

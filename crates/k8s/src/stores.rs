@@ -4,16 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ironlb_model::{Issue, Settings, Snapshot};
-use kube::{Api, Client, Resource};
+use kube::{Api, Resource};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::client::Clients;
+use crate::counters::WatchCounters;
 use crate::kind::{BgpConfs, BgpPeers, Eips, EndpointSlices, Kind, Namespaces, NodeLeases, Nodes, Services, Speakers};
 use crate::node_lease;
 use crate::openelb::{Detection, Search};
 use crate::signal::Signal;
 use crate::store::Store;
+use crate::throttle::Throttle;
 use crate::watch::{self, Relist, Selection, WatchError};
 
 /// Which kinds a process watches. Services, Eips and Nodes are always watched.
@@ -83,13 +85,19 @@ impl<K: Kind> Watched<K> {
         Self { store: Arc::new(Store::new(Signal::new())), relists: None }
     }
 
-    fn start(api: Api<K::Object>, selection: Selection, signal: Signal, tasks: &mut JoinSet<&'static str>) -> Self {
+    fn start(
+        api: Api<K::Object>,
+        selection: Selection,
+        throttle: Throttle,
+        signal: Signal,
+        tasks: &mut JoinSet<&'static str>,
+    ) -> Self {
         let store = Arc::new(Store::new(signal));
         // Depth 4: one question per loop is in flight, and questions that wait are answered by one list.
         let (sender, receiver) = mpsc::channel(4);
         let watched = Arc::clone(&store);
         tasks.spawn(async move {
-            watch::run::<K>(api, selection, watched, receiver).await;
+            watch::run::<K>(api, selection, throttle, watched, receiver).await;
             K::NAME
         });
         Self { store, relists: Some(sender) }
@@ -158,8 +166,9 @@ impl Stores {
     pub fn start(clients: &Clients, namespace: &str, scope: Scope, tasks: &mut JoinSet<&'static str>) -> Self {
         let signal = Signal::new();
         let lease_signal = Signal::new();
-        let client = &clients.ordinary;
-        let openelb = scope.openelb.map(|search| Detection::start(client.clone(), search, signal.clone(), tasks));
+        let client = clients;
+        let openelb =
+            scope.openelb.map(|search| Detection::start(client.ordinary.clone(), search, signal.clone(), tasks));
         // Headless Services have no vip, and their slices are the many and large ones.
         let no_headless = Selection { labels: Some("!service.kubernetes.io/headless".to_owned()) };
         let ours = Selection { labels: Some(format!("{}={}", node_lease::LABEL, node_lease::LABEL_VALUE)) };
@@ -173,8 +182,8 @@ impl Stores {
             bgp_confs: everywhere(scope.bgp, client, Selection::default(), &signal, tasks),
             bgp_peers: everywhere(scope.bgp, client, Selection::default(), &signal, tasks),
             leases: if scope.leases {
-                let api = Api::namespaced(client.clone(), namespace);
-                Watched::start(api, ours, lease_signal.clone(), tasks)
+                let api = Api::namespaced(client.ordinary.clone(), namespace);
+                Watched::start(api, ours, clients.throttle.clone(), lease_signal.clone(), tasks)
             } else {
                 Watched::idle()
             },
@@ -232,6 +241,40 @@ impl Stores {
         })
     }
 
+    /// What each watch in use did, by the kind's plural.
+    #[must_use]
+    pub fn counters(&self) -> Vec<(&'static str, &WatchCounters)> {
+        fn of<K: Kind>(watched: &Watched<K>) -> Option<(&'static str, &WatchCounters)> {
+            watched.relists.as_ref().map(|_| (K::NAME, watched.counters()))
+        }
+        let all = [
+            of(&self.services),
+            of(&self.eips),
+            of(&self.namespaces),
+            of(&self.nodes),
+            of(&self.endpoints),
+            of(&self.speakers),
+            of(&self.bgp_confs),
+            of(&self.bgp_peers),
+            of(&self.leases),
+        ];
+        all.into_iter().flatten().collect()
+    }
+
+    /// The objects that cannot be read: why, and the uid of each. They have no value, so no decision can speak of them.
+    #[must_use]
+    pub fn unreadable(&self) -> Vec<(Issue, String)> {
+        [
+            self.services.unreadable(),
+            self.eips.unreadable(),
+            self.nodes.unreadable(),
+            self.speakers.unreadable(),
+            self.bgp_confs.unreadable(),
+            self.bgp_peers.unreadable(),
+        ]
+        .concat()
+    }
+
     /// The faults of all objects, sorted.
     fn issues(&self) -> Vec<Issue> {
         let mut issues = [
@@ -267,7 +310,7 @@ impl Stores {
 
 fn everywhere<K: Kind>(
     used: bool,
-    client: &Client,
+    clients: &Clients,
     selection: Selection,
     signal: &Signal,
     tasks: &mut JoinSet<&'static str>,
@@ -275,5 +318,10 @@ fn everywhere<K: Kind>(
 where
     <K::Object as Resource>::DynamicType: Default,
 {
-    if used { Watched::start(Api::all(client.clone()), selection, signal.clone(), tasks) } else { Watched::idle() }
+    if used {
+        let api = Api::all(clients.ordinary.clone());
+        Watched::start(api, selection, clients.throttle.clone(), signal.clone(), tasks)
+    } else {
+        Watched::idle()
+    }
 }

@@ -3,18 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{AsyncBufReadExt, StreamExt};
 use ironlb_model::ResourceVersion;
 use ironlb_translate::parse_version;
-use kube::api::{ListParams, WatchEvent, WatchParams};
-use kube::{Api, Resource};
+use kube::Api;
+use kube::api::{ListParams, WatchParams};
+use kube::core::{Request, Status};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
+use crate::arrival::{Line, LineKind, Page, arrive, metadata};
 use crate::backoff::{Backoff, random_below};
 use crate::client::{LIST_TIMEOUT, REQUEST_TIMEOUT};
+use crate::clock::now;
 use crate::kind::{Kind, Reading};
 use crate::store::Store;
+use crate::throttle::Throttle;
 
 /// Objects in one page of a list: what kubectl and client-go ask for.
 const PAGE: u32 = 500;
@@ -25,6 +29,8 @@ const WATCH_SECONDS: u32 = 30;
 
 /// How much longer than the server promised a watch may stay silent.
 const SILENCE_MARGIN: Duration = Duration::from_secs(5);
+
+const IDENTITY: http::HeaderValue = http::HeaderValue::from_static("identity");
 
 /// A watch that lived at least this long was a real one: the next failure starts a new series.
 const SOUND: Duration = Duration::from_secs(1);
@@ -125,12 +131,14 @@ pub(crate) struct Selection {
 pub(crate) async fn run<K: Kind>(
     api: Api<K::Object>,
     selection: Selection,
+    throttle: Throttle,
     store: Arc<Store<K>>,
     mut relists: mpsc::Receiver<Relist>,
 ) {
     let mut watch = Watch {
         api,
         selection,
+        throttle,
         store,
         backoff: Backoff::new(FIRST_DELAY, LONGEST_DELAY),
         opened: None,
@@ -181,6 +189,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(5);
 struct Watch<K: Kind> {
     api: Api<K::Object>,
     selection: Selection,
+    throttle: Throttle,
     store: Arc<Store<K>>,
     backoff: Backoff,
     /// When the watch that is followed now was opened.
@@ -243,47 +252,66 @@ impl<K: Kind> Watch<K> {
         let seconds = WATCH_SECONDS + u32::try_from(random_below(u64::from(WATCH_SECONDS))).unwrap_or(0);
         let mut params = WatchParams::default().timeout(seconds);
         params.label_selector.clone_from(&self.selection.labels);
-        let from = version.to_string();
-        let opened = match timeout(REQUEST_TIMEOUT, self.api.watch(&params, &from)).await {
+        let mut request = match Request::new(self.api.resource_url()).watch(&params, &version.to_string()) {
+            Ok(request) => request,
+            Err(error) => return Some(unasked(error)),
+        };
+        // Newer API servers would compress a watch, each event by itself, which no client here can read.
+        request.headers_mut().insert("accept-encoding", IDENTITY);
+        let opened = match timeout(REQUEST_TIMEOUT, self.api.clone().into_client().request_stream(request)).await {
             Err(_) => return Some(WatchError::Timeout(REQUEST_TIMEOUT)),
             Ok(Err(error)) => return Some(error.into()),
             Ok(Ok(stream)) => stream,
         };
-        let mut stream = std::pin::pin!(opened);
+        let mut lines = Box::pin(opened).lines();
         self.works();
         let silence = Duration::from_secs(u64::from(seconds)) + SILENCE_MARGIN;
         loop {
-            match timeout(silence, stream.next()).await {
+            match timeout(silence, lines.next()).await {
                 Err(_) => return Some(WatchError::Timeout(silence)),
                 Ok(None) => return None,
-                Ok(Some(Err(error))) => return Some(error.into()),
-                Ok(Some(Ok(event))) => match self.take(event) {
-                    Ok(seen) => *version = seen,
+                // The server, or something on the way, hung up between two events or within one.
+                Ok(Some(Err(error))) if error.kind() == std::io::ErrorKind::UnexpectedEof => return None,
+                Ok(Some(Err(error))) => return Some(WatchError::Unreachable(with_causes(&error))),
+                Ok(Some(Ok(line))) => match self.take(&line) {
+                    Ok(Some(seen)) => *version = seen,
+                    Ok(None) => return None,
                     Err(error) => return Some(error),
                 },
             }
         }
     }
 
-    /// Puts one event into the store; returns the version it was at.
-    fn take(&self, event: WatchEvent<K::Object>) -> Result<ResourceVersion, WatchError> {
-        match event {
-            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                let version = version_of(&object)?;
-                self.store.apply(K::read(object), version);
-                Ok(version)
+    /// Puts one event into the store; returns the version it was at, or nothing for a line that was cut off.
+    fn take(&self, line: &str) -> Result<Option<ResourceVersion>, WatchError> {
+        let Line { kind, object } = match serde_json::from_str(line) {
+            Ok(line) => line,
+            Err(error) if error.is_eof() => return Ok(None),
+            // An answer that is no watch: what the API server says instead.
+            Err(error) => {
+                return Err(status(line).unwrap_or_else(|| WatchError::Unreadable(error.to_string())));
             }
-            WatchEvent::Deleted(object) => {
-                let version = version_of(&object)?;
-                self.store.delete(K::key(object.meta()), version);
-                Ok(version)
+        };
+        let object = object.get();
+        match kind {
+            LineKind::Added | LineKind::Modified => {
+                let (version, reading) = arrive::<K>(object)?;
+                self.store.apply(reading, version);
+                Ok(Some(version))
             }
-            WatchEvent::Bookmark(bookmark) => {
-                let version = parse_version(&bookmark.metadata.resource_version);
+            LineKind::Deleted => {
+                let (version, metadata) = metadata::<K>(object)?;
+                self.store.delete(K::key(&metadata), version);
+                Ok(Some(version))
+            }
+            LineKind::Bookmark => {
+                let (version, _) = metadata::<K>(object)?;
                 self.store.bookmark(version);
-                Ok(version)
+                Ok(Some(version))
             }
-            WatchEvent::Error(status) => Err(WatchError::of_status(status.code, &status.message)),
+            LineKind::Error => {
+                Err(status(object).unwrap_or_else(|| WatchError::Unreadable(format!("an error that says {object}"))))
+            }
         }
     }
 
@@ -299,9 +327,10 @@ impl<K: Kind> Watch<K> {
 
     /// Notes that it does not work and says how long to wait; logs only the change.
     fn trouble(&mut self, error: &WatchError) -> Duration {
-        let delay = self.backoff.failed();
+        let delay = self.backoff.failed().max(self.throttle.until().since(now()));
         if matches!(error, WatchError::Expired) {
             // Nobody's fault, and the list that follows is the cure: it takes no longer than the first delay.
+            self.store.counters().expiries.add_one();
             tracing::debug!(kind = K::NAME, "the version to go on from is gone; listing afresh");
             self.store.set_connected(false);
             return delay;
@@ -325,9 +354,15 @@ pub(crate) async fn list<K: Kind>(
     let mut params = ListParams::default().limit(PAGE);
     params.label_selector.clone_from(&selection.labels);
     loop {
-        let page = timeout(LIST_TIMEOUT, api.list(&params)).await.map_err(|_| WatchError::Timeout(LIST_TIMEOUT))??;
-        readings.extend(page.items.into_iter().map(K::read));
-        params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+        let request = Request::new(api.resource_url()).list(&params).map_err(unasked)?;
+        let text = timeout(LIST_TIMEOUT, api.clone().into_client().request_text(request))
+            .await
+            .map_err(|_| WatchError::Timeout(LIST_TIMEOUT))??;
+        let page: Page<'_> = serde_json::from_str(&text).map_err(|error| WatchError::Unreadable(error.to_string()))?;
+        for object in page.items.unwrap_or_default() {
+            readings.push(arrive::<K>(object.get())?.1);
+        }
+        params.continue_token = page.metadata.continue_token.filter(|token| !token.is_empty());
         if params.continue_token.is_some() {
             continue;
         }
@@ -343,9 +378,13 @@ fn asked(request: Option<Relist>) -> Ended {
     request.map_or(Ended::Failed(WatchError::Stopped), Ended::Asked)
 }
 
-fn version_of<O: Resource>(object: &O) -> Result<ResourceVersion, WatchError> {
-    match object.meta().resource_version.as_deref().map(parse_version) {
-        Some(version) if version > ResourceVersion(0) => Ok(version),
-        _ => Err(WatchError::Unreadable("an object without a version".to_owned())),
-    }
+/// A request that cannot be made out of its parts: a bug, since they are constants.
+fn unasked(error: kube::core::request::Error) -> WatchError {
+    WatchError::Unreadable(error.to_string())
+}
+
+/// What the API server says in the place of an object, if it is an error.
+fn status(text: &str) -> Option<WatchError> {
+    let status: Status = serde_json::from_str(text).ok()?;
+    (status.code != 0).then(|| WatchError::of_status(status.code, &status.message))
 }

@@ -210,7 +210,10 @@ fn controlplane() -> Result<PathBuf> {
 }
 
 /// A port that nothing listens on, below those the kernel gives to clients.
-fn free_port() -> Result<u16> {
+///
+/// # Errors
+/// There is none.
+pub fn free_port() -> Result<u16> {
     static NEXT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 900 * 10)?;
     for _ in 0..1000 {

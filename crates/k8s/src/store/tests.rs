@@ -1,6 +1,5 @@
 use super::*;
 use crate::kind::{Eips, EndpointSlices, Nodes};
-use kube::core::DeserializeGuard;
 use serde_json::{Value, json};
 
 async fn is_raised(signal: &Signal) -> bool {
@@ -73,18 +72,19 @@ async fn events_raise_the_signal_only_for_what_matters() {
 async fn an_object_that_does_not_parse_is_an_issue_and_the_others_are_read() {
     let signal = Signal::new();
     let store: Store<Eips> = Store::new(signal.clone());
-    let bad: DeserializeGuard<ironlb_api::Eip> = serde_json::from_value(json!({
-        "apiVersion": "network.kubesphere.io/v1alpha2", "kind": "Eip", "metadata": {"name": "bad"}, "spec": {"address": 7}})).unwrap();
-    store.reset(vec![Eips::read(bad), eip(json!({"address": "192.0.2.1"}))], ResourceVersion(1));
+    let bad = json!({"metadata": {"name": "bad", "uid": "u", "resourceVersion": "1"}, "spec": {"address": 7}});
+    let (_, bad) = crate::arrival::arrive(&bad.to_string()).unwrap();
+    store.reset(vec![bad, eip(json!({"address": "192.0.2.1"}))], ResourceVersion(1));
     assert!(is_raised(&signal).await);
     assert_eq!(store.objects().len(), 1);
     let issues = store.issues();
     assert_eq!((issues.len(), issues[0].object.to_string()), (1, "Eip bad".to_owned()));
     assert_eq!(issues[0].reason, ironlb_model::IssueReason::Unreadable);
+    assert_eq!(store.unreadable(), [(issues[0].clone(), "u".to_owned())]);
 
     // A fault that comes or goes is news even when the value stays what it was.
     store.delete("bad".into(), ResourceVersion(2));
-    assert!(is_raised(&signal).await && store.issues().is_empty());
+    assert!(is_raised(&signal).await && store.issues().is_empty() && store.unreadable().is_empty());
 }
 
 #[test]
@@ -225,8 +225,8 @@ mod properties {
         }
 
         fn read(object: Self::Object) -> Reading<Self> {
-            let Reading { key, value, issues } = EndpointSlices::read(object);
-            Reading { key, value, issues }
+            let Reading { key, value, issues, uid } = EndpointSlices::read(object);
+            Reading { key, value, issues, uid }
         }
 
         fn index(

@@ -268,7 +268,7 @@ async fn people_are_told_through_events() -> Result<()> {
     let clients = clients().await?;
     let mut tasks = JoinSet::new();
     let reporter = Reporter { controller: "ironlb-controller".to_owned(), instance: "test".to_owned() };
-    let events = Events::start(clients.ordinary.clone(), reporter, &mut tasks);
+    let events = Events::start(&clients, reporter, &mut tasks);
     let tell = |object, message: &str| {
         events.tell(Telling {
             object,
