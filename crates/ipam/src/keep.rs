@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use ironlb_model::{FamilyPolicy, IngressAddress, IpFamily, Service, ServiceId, Snapshot};
 
+use crate::condition::ADDRESS_ASSIGNED;
 use crate::eligible::{Standing, has_trace, standing};
 use crate::in_flight::InFlight;
 use crate::precedence::names;
-use crate::reason::Reason;
+use crate::reason::{HELD_BY_OLDER_RULE, Reason};
 use crate::reserved::Reserved;
 use crate::sharing::{Clash, Tenure, tenure};
 use crate::taken::Taken;
@@ -149,6 +150,7 @@ impl Draft<'_> {
         let families = wanted_families(self.service);
         self.release_other_families();
         self.note_pools(view);
+        self.note_older_rule();
         let strange = self.service.wish.iter().find(|wish| !families.contains(&IpFamily::of(**wish)));
         if let Some(address) = strange {
             self.verdict.unmet.push(Reason::WishWrongFamily { address: *address });
@@ -169,6 +171,7 @@ impl Draft<'_> {
         let wish = service.wish.iter().copied().find(|wish| IpFamily::of(*wish) == family);
         let replaces: Vec<IpAddr> = match wish {
             Some(wish) if held().any(|address| address == wish) => return None,
+            Some(_) if held().any(|address| is_held_by_older_rule(service, address)) => return None,
             Some(_) => held().collect(),
             None => held().filter(|address| !is_from_wanted_eip(service, *address, view)).collect(),
         };
@@ -177,6 +180,16 @@ impl Draft<'_> {
         }
         let remembered = if has_one { None } else { self.remembered(family, view) };
         Some(Need { family, wish, remembered, replaces, outcome: None })
+    }
+
+    /// Says which address is kept although the annotation asks for another. It comes before other notes: the first gives the condition its
+    /// reason, and that reason is the memory.
+    fn note_older_rule(&mut self) {
+        let held = self.verdict.addresses().find(|address| is_held_by_older_rule(self.service, *address));
+        let wish = held.and_then(|held| self.service.wish.iter().find(|w| IpFamily::of(**w) == IpFamily::of(held)));
+        if let (Some(address), Some(wish)) = (held, wish) {
+            self.verdict.notes.insert(0, Reason::HeldByOlderRule { address, wish: *wish });
+        }
     }
 
     /// The user took a family away from the Service: nothing can reach it there any more.
@@ -243,6 +256,17 @@ fn is_held(service: &Service, address: IpAddr, view: &View<'_>) -> bool {
 /// Do annotation and finalizer say that this address of its status was given by ironlb or OpenELB?
 fn is_recorded(service: &Service, address: IpAddr) -> bool {
     service.remembered.contains(&address) || service.remembered.is_empty() && service.has_openelb_finalizer
+}
+
+/// Was this address given by OpenELB 0.5, where `spec.loadBalancerIP` counted before the annotation? It must not move because another
+/// program reads the two wishes now. Once the finalizer is off, the condition's reason tells; once the user has removed one of the
+/// wishes, nothing is overruled any more.
+fn is_held_by_older_rule(service: &Service, address: IpAddr) -> bool {
+    let is_adopted = || {
+        service.has_openelb_finalizer
+            || service.condition(ADDRESS_ASSIGNED).is_some_and(|condition| condition.reason == HELD_BY_OLDER_RULE)
+    };
+    service.overruled_wish == Some(address) && is_adopted()
 }
 
 /// Does this address of a Service that is not ours any more go? Another load balancer may have written its own meanwhile, so where

@@ -212,6 +212,13 @@ pub enum Reason {
         /// For whom.
         reservee: Reservee,
     },
+    /// It holds what `spec.loadBalancerIP` asks for, given by OpenELB 0.5, where that counted before the annotation.
+    HeldByOlderRule {
+        /// The address.
+        address: IpAddr,
+        /// What the annotation asks for.
+        wish: IpAddr,
+    },
     /// It holds an address together with another Service although they do not fit together.
     SharedClash {
         /// The address.
@@ -263,6 +270,7 @@ impl Reason {
             Self::PoolMissing { .. } => "PoolMissing",
             Self::HeldOutsideEip { .. } => "HeldOutsideEip",
             Self::HeldAgainstReservation { .. } => "HeldAgainstReservation",
+            Self::HeldByOlderRule { .. } => HELD_BY_OLDER_RULE,
             Self::SharedClash { .. } => "SharedClash",
             Self::SecondFamilyMissing { .. } => "SecondFamilyMissing",
         }
@@ -274,6 +282,7 @@ impl Reason {
             Self::PoolMissing { address }
             | Self::HeldOutsideEip { address, .. }
             | Self::HeldAgainstReservation { address, .. }
+            | Self::HeldByOlderRule { address, .. }
             | Self::SharedClash { address, .. } => addresses.contains(address),
             _ => false,
         }
@@ -301,6 +310,9 @@ impl Reason {
         )
     }
 }
+
+/// The condition with this reason is the memory that an address was adopted against the annotation.
+pub(crate) const HELD_BY_OLDER_RULE: &str = "HeldByOlderRule";
 
 /// The annotation that names an Eip, for messages.
 const WANTED_EIP: &str = "eip.openelb.kubesphere.io/v1alpha2";
@@ -458,6 +470,11 @@ impl fmt::Display for Reason {
                 "{address} is reserved in Eip {eip} for {} (spec.reservations[{index}]); it is kept: wish for another address to make \
                  it free",
                 ReserveeText(reservee)
+            ),
+            Self::HeldByOlderRule { address, wish } => write!(
+                f,
+                "{address} was given by OpenELB 0.5 because spec.loadBalancerIP asks for it; the annotation asks for {wish} and would \
+                 count now, but the address is kept: remove one of the two wishes"
             ),
             Self::SharedClash { address, with, port: Some(port) } => write!(
                 f,

@@ -54,6 +54,7 @@ pub(crate) fn service(id: &str) -> Service {
         wanted_protocol: None,
         wish: Vec::new(),
         wish_source: None,
+        overruled_wish: None,
         wish_unreadable: None,
         remembered: Vec::new(),
         families: vec![IpFamily::V4],

@@ -141,6 +141,9 @@ pub struct Service {
     pub wish: Vec<IpAddr>,
     /// Where the wish is written, be it readable or not; none where none is written.
     pub wish_source: Option<WishSource>,
+    /// What `spec.loadBalancerIP` asks for where the annotation, which counts, asks for something else. In OpenELB 0.5 and before
+    /// this one counted.
+    pub overruled_wish: Option<IpAddr>,
     /// A wish was written that cannot be read; it is not the same as no wish.
     pub wish_unreadable: Option<String>,
     /// The addresses annotation `ironlb.io/addresses` lists: what a restored backup held. A wish, never a proof.

@@ -68,6 +68,7 @@ pub fn service(object: &core::Service) -> (Service, Vec<Issue>) {
         },
         wanted_eip: eip_name(metadata::annotation(meta, annotation::WANTED_EIP)),
         wanted_protocol,
+        overruled_wish: overruled_wish(spec, wish_source, &wish),
         wish,
         wish_source,
         wish_unreadable,
@@ -128,6 +129,13 @@ fn status_writer(meta: &ObjectMeta) -> Option<String> {
     let last =
         others.max_by_key(|entry| (owns_addresses(entry), entry.time.as_ref().map(|time| time.0.as_second())))?;
     last.manager.clone()
+}
+
+/// What `loadBalancerIP` asks for where the annotation asks for something else.
+fn overruled_wish(spec: &core::ServiceSpec, source: Option<WishSource>, wish: &[IpAddr]) -> Option<IpAddr> {
+    let text = spec.load_balancer_ip.as_deref().filter(|_| source == Some(WishSource::Annotation))?;
+    let other = wish::parse_wish(text).ok()?.first().copied()?;
+    (!wish.contains(&other)).then_some(other)
 }
 
 fn eip_name(text: Option<&str>) -> Option<EipName> {

@@ -191,6 +191,7 @@ fn service(id: ServiceId, eip: &str, created: i64) -> Service {
         wanted_protocol: Some(Announcement::Layer2),
         wish: Vec::new(),
         wish_source: None,
+        overruled_wish: None,
         wish_unreadable: None,
         remembered: Vec::new(),
         families: vec![IpFamily::V4],

@@ -2,6 +2,7 @@
 
 use ironlb_model::{Eip, IngressAddress, OptIn, Pool, ServiceId, Snapshot};
 
+use crate::reason::Reason;
 use crate::testing::*;
 use crate::verdict::Kind;
 
@@ -236,4 +237,26 @@ fn beside_openelb_nothing_is_decided_and_every_verdict_says_so() {
     assert_eq!((vips(&plan, "n/s"), reasons(&plan, "n/s")), (vec![], vec!["OpenElbRunning"]));
     assert_eq!((vips(&plan, "n/u"), reasons(&plan, "n/u")), (ips(&["10.0.0.1"]), vec!["OpenElbRunning"]));
     assert_eq!(kind(&snapshot, "n/t"), Kind::NotOurs);
+}
+
+/// OpenELB 0.5 read the two wishes the other way round: what it gave stays until the user takes one of them away.
+#[test]
+fn an_address_given_by_the_older_rule_stays_until_a_wish_is_removed() {
+    let pool = eip("a", "10.0.0.1-10.0.0.9").default_eip();
+    let both =
+        service("n/s").holds(&["10.0.0.1"]).wish(&["10.0.0.2"]).with(|s| s.overruled_wish = Some(ip("10.0.0.1")));
+    let adopted = both.clone().with(|s| s.has_openelb_finalizer = true);
+    let ours = told(both.clone(), "HeldByOlderRule", 1);
+    let mended = ours.clone().with(|s| s.overruled_wish = None);
+    for (what, service, held, reason) in [
+        ("adopted", adopted, "10.0.0.1", &["HeldByOlderRule"][..]),
+        ("adopted before", ours, "10.0.0.1", &["HeldByOlderRule"]),
+        ("loadBalancerIP removed since", mended, "10.0.0.2", &[]),
+        ("both written by a user of ironlb", told(both, "Assigned", 1), "10.0.0.2", &[]),
+    ] {
+        let plan = planned(&snapshot(std::slice::from_ref(&pool), &[service]));
+        assert_eq!(vips(&plan, "n/s"), ips(&[held]), "{what}");
+        let verdict = plan.verdict(&ServiceId::new("n", "s")).unwrap();
+        assert_eq!(verdict.notes.iter().map(Reason::category).collect::<Vec<_>>(), reason, "{what}");
+    }
 }

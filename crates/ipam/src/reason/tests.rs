@@ -39,10 +39,11 @@ fn place(reason: &Reason) -> usize {
         Reason::Reserved { .. } => 27,
         Reason::ReuseDelayed { .. } => 28,
         Reason::HeldAgainstReservation { .. } => 29,
+        Reason::HeldByOlderRule { .. } => 30,
     }
 }
 
-const COUNT: usize = 30;
+const COUNT: usize = 31;
 
 fn every() -> Vec<Reason> {
     let eip = || EipName::from("pool");
@@ -89,6 +90,7 @@ fn every() -> Vec<Reason> {
         Reason::StatusContended { by: None },
         Reason::StatusContended { by: Some("other-lb".to_owned()) },
         Reason::PoolMissing { address },
+        Reason::HeldByOlderRule { address, wish: ip("10.0.0.2") },
         Reason::HeldOutsideEip { address, eip: eip() },
         Reason::SharedClash { address, with: by(), port },
         Reason::SharedClash { address, with: by(), port: None },

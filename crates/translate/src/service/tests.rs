@@ -52,6 +52,7 @@ fn the_quick_start_is_read_as_it_is_meant() {
             wanted_protocol: Some(Announcement::Layer2),
             wish: vec![],
             wish_source: None,
+            overruled_wish: None,
             wish_unreadable: None,
             remembered: vec![],
             families: vec![IpFamily::V4],
@@ -126,6 +127,8 @@ fn the_wish_is_the_annotations_before_the_specs() {
         let (read, issues) = read(object.clone());
         let source = annotation.map(|_| WishSource::Annotation).or(field.map(|_| WishSource::LoadBalancerIp));
         assert_eq!(read.wish_source, source, "{object}");
+        let overruled = annotation.and(field).map(|text| text.parse().unwrap());
+        assert_eq!(read.overruled_wish, overruled, "{object}");
         assert_eq!((read.wish, read.wish_unreadable.as_deref()), (addresses(wish), unreadable), "{object}");
         assert_eq!(issues.len(), usize::from(unreadable.is_some()), "{object}");
     }
