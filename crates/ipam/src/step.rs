@@ -236,7 +236,8 @@ impl Desk<'_> {
 /// What is told on an Eip of OpenELB's when ironlb writes its status for the first time.
 fn taken_over(projection: &EipProjection<'_>) -> Option<Event> {
     let eip = projection.eip;
-    (eip.has_openelb_finalizer && eip.status.conditions.is_empty()).then(|| Event {
+    let is_openelbs = eip.has_openelb_finalizer || eip.status.first_ip.is_some();
+    (is_openelbs && eip.status.conditions.is_empty()).then(|| Event {
         object: ObjectRef::Eip(eip.name.clone()),
         uid: eip.uid.clone(),
         kind: EventType::Normal,
