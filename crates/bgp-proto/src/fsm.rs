@@ -471,5 +471,3 @@ impl Fsm {
 
 #[cfg(test)]
 mod table;
-#[cfg(test)]
-mod tests;

@@ -361,6 +361,7 @@ impl Peer {
     fn step(&mut self, slot: Slot, event: Event) {
         let Some(before) = self.fsm(slot).map(|fsm| fsm.state) else { return };
         let id = self.fsm(slot).and_then(|fsm| fsm.link.as_ref()).map(|link| link.id);
+        let is_new = matches!(event, Event::ConnectionUp(..));
         self.forget_failures(slot);
         let outputs = self.outputs.len();
         self.with(slot, |fsm, around| fsm.handle(around, event));
@@ -375,8 +376,8 @@ impl Peer {
         if is_up {
             self.session_up(slot);
         }
-        let is_waiting = fsm_waits(self.fsm(slot)) && !self.may_open() && id != self.link_of(slot);
-        if is_waiting {
+        let waits = is_new && !self.may_open() && self.fsm(slot).is_some_and(Fsm::holds_open_back);
+        if waits {
             self.outputs.push_back(Output::Notice(Notice::WaitingForBfd));
         }
         let goes_on = self.yield_place(slot);
@@ -531,10 +532,6 @@ impl Peer {
     }
 }
 
-fn fsm_waits(fsm: Option<&Fsm>) -> bool {
-    fsm.is_some_and(Fsm::holds_open_back)
-}
-
 /// Does this count for damping? What we wanted ourselves does not.
 fn ended_by_failure(reason: &DownReason) -> bool {
     !matches!(
@@ -548,5 +545,7 @@ fn ended_by_failure(reason: &DownReason) -> bool {
 
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+pub(crate) mod rig;
 #[cfg(test)]
 mod tests;

@@ -307,7 +307,9 @@ impl RibOut {
     /// From here on it is not known what the peer holds of a family.
     fn forget(&mut self, family: Family) {
         for (_, entry) in self.entries.iter_mut().filter(|(key, _)| key.family() == family) {
-            entry.held = Held::Unknown;
+            if entry.held != Held::Nothing {
+                entry.held = Held::Unknown;
+            }
         }
         self.collect_pending();
     }
@@ -393,6 +395,8 @@ fn longest(family: Family) -> ironlb_model::Prefix {
     }
 }
 
+#[cfg(test)]
+mod model_peer;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -1,1 +1,701 @@
-//! Tests.
+//! A test per sentence, named for it.
+
+use std::time::Duration;
+
+use super::rig::{Rig, Wrote, an_update, asn, config, id, routes, their_open, whole, without};
+use super::*;
+use crate::codec::{Capability, GracefulRestart, RefreshKind, RouteRefresh, keepalive};
+use crate::{FamilyConfig, HoldTime, RestartConfig, Timing};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn restart(notification: bool) -> Option<RestartConfig> {
+    RestartConfig::new(30, notification)
+}
+
+/// The router's OPEN with graceful restart.
+fn restarting_open(notification: bool) -> crate::codec::Open {
+    let config = Config { graceful_restart: restart(notification), ..Config::new(asn(64_513), asn(64_512), id(1)) };
+    config.open(false)
+}
+
+#[test]
+fn a_session_comes_up_and_carries_routes() {
+    let (mut rig, connection) = Rig::established(config(), &their_open(1));
+    assert_eq!(
+        rig.wrote(connection),
+        [Wrote::Open(config().open(false)), Wrote::Keepalive],
+        "OPEN, then a KEEPALIVE in answer to the peer's"
+    );
+    assert!(rig.take().iter().any(|output| matches!(output, Output::Up(_))));
+    assert_eq!(rig.updates().len(), 3, "one UPDATE of three routes, and the End-of-RIB of two families");
+    assert!(rig.take().contains(&Output::Notice(Notice::EndOfRibSent(Family::Ipv6Unicast))));
+    assert_eq!(rig.peer.rib_out().advertised(Family::Ipv4Unicast), 3);
+    assert_eq!(rig.peer.counters().sent, [1, 3, 0, 1, 0]);
+    assert_eq!(rig.peer.counters().received, [1, 0, 0, 1, 0]);
+}
+
+#[test]
+fn nothing_is_sent_before_the_routes_are_known() {
+    let mut peer = Peer::new(config(), 1, false);
+    peer.handle_input(Timestamp::ZERO, Input::Start);
+    assert_eq!((peer.poll_output(), peer.state()), (None, State::Idle));
+    let incoming = peer.next_connection();
+    peer.handle_input(Timestamp::ZERO, Input::Accepted(incoming));
+    assert_eq!(peer.poll_output(), Some(Output::Close(incoming)));
+    peer.handle_input(Timestamp::ZERO, Input::Desired(routes(0)));
+    assert_eq!(peer.state(), State::Connect);
+}
+
+#[test]
+fn the_smaller_hold_time_counts_and_zero_means_none() {
+    for (ours, theirs, agreed) in [(90, 30, 30), (9, 180, 9), (90, 0, 0), (0, 90, 0), (3, 3, 3)] {
+        let timing = Timing { hold: HoldTime::new(ours).expect("lawful"), ..Timing::default() };
+        let open = crate::codec::Open { hold_time: theirs, ..their_open(1) };
+        let (mut rig, connection) = Rig::established(Config { timing, ..config() }, &open);
+        let negotiated = rig.peer.negotiated().expect("up");
+        assert_eq!(negotiated.hold_time.map_or(0, |time| time.as_secs()), agreed);
+        assert_eq!(negotiated.keepalive, (agreed != 0).then(|| Duration::from_secs(agreed) / 3));
+        // Without a hold time neither timer runs, whatever does not come.
+        rig.take();
+        rig.pass(Duration::from_secs(3600));
+        assert_eq!(rig.peer.state() == State::Established, agreed == 0);
+        assert_eq!(rig.wrote(connection).is_empty(), agreed == 0);
+    }
+}
+
+#[test]
+fn an_implementation_must_reject_hold_times_of_one_or_two_seconds() {
+    for seconds in [1, 2] {
+        let (mut rig, connection) = Rig::open_sent(config());
+        rig.receive(connection, crate::codec::Open { hold_time: seconds, ..their_open(1) }.encode());
+        assert_eq!((rig.told(), rig.peer.state()), (Some((2, 6)), State::Idle));
+        assert!(HoldTime::new(seconds).is_none());
+    }
+}
+
+#[test]
+fn what_an_open_says_of_its_sender_must_be_true() {
+    let four = |number| move |open: &mut crate::codec::Open| {
+        open.capabilities.retain(|capability| !matches!(capability, Capability::FourOctetAs(_)));
+        open.capabilities.push(Capability::FourOctetAs(number));
+    };
+    type Change = Box<dyn Fn(&mut crate::codec::Open)>;
+    let wrong: [(Change, (u8, u8)); 5] = [
+        (Box::new(four(64_514)), (2, 2)),
+        (Box::new(four(0)), (2, 2)),
+        (Box::new(|open| open.my_as = 0), (2, 2)),
+        (Box::new(|open| open.identifier = 0), (2, 3)),
+        (
+            Box::new(|open| {
+                open.capabilities.retain(|capability| !matches!(capability, Capability::Multiprotocol { .. }));
+                open.capabilities.push(Capability::Multiprotocol { afi: 25, safi: 70 });
+            }),
+            (2, 7),
+        ),
+    ];
+    for (change, told) in wrong {
+        let mut open = their_open(1);
+        change(&mut open);
+        let (mut rig, connection) = Rig::open_sent(config());
+        rig.receive(connection, open.encode());
+        assert_eq!((rig.told(), rig.peer.state()), (Some(told), State::Idle), "{open:?}");
+        assert!(rig.has_closed(connection));
+    }
+}
+
+#[test]
+fn an_internal_peer_must_not_have_our_identifier_and_an_external_one_may() {
+    let internal = Config { peer_as: asn(64_512), ..config() };
+    let (mut rig, connection) = Rig::open_sent(internal);
+    rig.receive(connection, Config::new(asn(64_512), asn(64_512), id(10)).open(false).encode());
+    assert_eq!(rig.told(), Some((2, 3)));
+    Rig::established(config(), &their_open(10));
+}
+
+#[test]
+fn a_two_octet_peer_is_known_by_its_two_octets() {
+    let open = without(their_open(1), |capability| matches!(capability, Capability::FourOctetAs(_)));
+    let (rig, _) = Rig::established(config(), &open);
+    assert!(!rig.peer.negotiated().expect("up").four_octet_as);
+}
+
+#[test]
+fn a_header_that_is_none_is_answered_with_what_was_wrong() {
+    let cases = [
+        (vec![0; 19], (1, 1), vec![]),
+        ([vec![0xff; 16], vec![0, 18, 4]].concat(), (1, 2), vec![0, 18]),
+        ([vec![0xff; 16], vec![0x10, 1, 2]].concat(), (1, 2), vec![0x10, 1]),
+        ([vec![0xff; 16], vec![0, 20, 4]].concat(), (1, 2), vec![0, 20]),
+        (whole(6, &[]), (1, 3), vec![6]),
+    ];
+    for (bytes, told, data) in cases {
+        let open = without(their_open(1), |capability| matches!(capability, Capability::ExtendedMessage));
+        let (mut rig, connection) = Rig::established(config(), &open);
+        rig.receive(connection, bytes);
+        assert_eq!((rig.told(), rig.notification().map(|n| n.data)), (Some(told), Some(data)));
+    }
+}
+
+#[test]
+fn a_bad_version_is_answered_with_ours() {
+    let (mut rig, connection) = Rig::open_sent(config());
+    let mut bytes = their_open(1).encode();
+    bytes[19] = 3;
+    rig.receive(connection, bytes);
+    assert_eq!(rig.notification(), Some(Notification::new(2, 1, vec![0, 4])));
+}
+
+#[test]
+fn longer_messages_are_taken_once_both_have_said_so() {
+    let long = whole(2, &[&[0, 0, 0x20, 0x00], [0xc0, 99, 1, 0].repeat(2048).as_slice()].concat());
+    assert!(long.len() > 8000);
+    let (mut rig, connection) = Rig::established(config(), &their_open(1));
+    assert_eq!(rig.peer.negotiated().expect("up").max_message_len, u16::MAX);
+    rig.receive(connection, long.clone());
+    assert_eq!(rig.peer.state(), State::Established);
+    for (ours, theirs) in [(false, true), (true, false)] {
+        let open = without(their_open(1), |capability| !theirs && matches!(capability, Capability::ExtendedMessage));
+        let (mut rig, connection) = Rig::established(Config { extended_messages: ours, ..config() }, &open);
+        assert_eq!(rig.peer.negotiated().expect("up").max_message_len, 4096);
+        rig.receive(connection, long.clone());
+        assert_eq!(rig.told(), Some((1, 2)));
+    }
+    // And an OPEN is never longer.
+    let (mut rig, connection) = Rig::open_sent(config());
+    rig.receive(connection, whole(1, &[0; 5000]));
+    assert_eq!(rig.told(), Some((1, 2)));
+}
+
+#[test]
+fn a_message_in_the_wrong_state_is_answered_with_its_type_and_the_state() {
+    let refresh = RouteRefresh { afi: 1, safi: 1, kind: RefreshKind::Request }.encode();
+    let open = their_open(1).encode();
+    let cases = [
+        (State::OpenSent, keepalive(), 1),
+        (State::OpenSent, an_update(1), 1),
+        (State::OpenSent, refresh.clone(), 1),
+        (State::OpenConfirm, open.clone(), 2),
+        (State::OpenConfirm, an_update(1), 2),
+        (State::OpenConfirm, refresh, 2),
+        (State::Established, open, 3),
+    ];
+    for (state, bytes, subcode) in cases {
+        let (mut rig, connection) = match state {
+            State::OpenSent => Rig::open_sent(config()),
+            State::OpenConfirm => Rig::open_confirm(config(), &their_open(1)),
+            _ => Rig::established(config(), &their_open(1)),
+        };
+        let kind = bytes[18];
+        rig.receive(connection, bytes);
+        assert_eq!(rig.notification(), Some(Notification::new(5, subcode, vec![kind])), "{kind} in {state:?}");
+        assert_eq!(rig.peer.state(), State::Idle);
+    }
+}
+
+#[test]
+fn a_silent_peer_is_gone_when_the_hold_timer_expires() {
+    let (mut rig, connection) = Rig::established(config(), &their_open(1));
+    rig.pass(60 * SECOND);
+    rig.receive(connection, keepalive());
+    rig.pass(89 * SECOND);
+    assert_eq!(rig.peer.state(), State::Established);
+    rig.pass(SECOND);
+    assert_eq!((rig.told(), rig.down()), (Some((4, 0)), Some(DownReason::HoldTimerExpired)));
+    assert!(rig.has_closed(connection));
+}
+
+#[test]
+fn an_open_without_answer_is_given_up_after_four_minutes() {
+    let (mut rig, _) = Rig::open_sent(config());
+    rig.pass(239 * SECOND);
+    assert_eq!(rig.peer.state(), State::OpenSent);
+    rig.pass(SECOND);
+    assert_eq!(rig.told(), Some((4, 0)));
+}
+
+#[test]
+fn keepalives_come_at_three_quarters_to_the_whole_of_their_interval() {
+    let (mut rig, connection) = Rig::established(config(), &their_open(1));
+    let mut gaps = Vec::new();
+    for _ in 0..50 {
+        let due = rig.peer.poll_timeout().expect("runs");
+        gaps.push(due.since(rig.now));
+        rig.now = due;
+        rig.take();
+        rig.pass(Duration::ZERO);
+        assert_eq!(rig.wrote(connection), [Wrote::Keepalive]);
+        rig.receive(connection, keepalive());
+        rig.put(Input::Sent(connection));
+    }
+    assert!(gaps.iter().all(|gap| *gap <= 30 * SECOND), "{gaps:?}");
+    assert!(gaps.iter().skip(1).all(|gap| *gap >= Duration::from_millis(22_500)), "{gaps:?}");
+}
+
+#[test]
+fn each_update_sent_restarts_the_keepalive_timer() {
+    let (mut rig, connection) = Rig::established(config(), &their_open(1));
+    rig.updates();
+    for n in 0..5 {
+        rig.take();
+        rig.pass(20 * SECOND);
+        rig.receive(connection, keepalive());
+        rig.put(Input::Desired(routes(10 + n)));
+        assert_eq!(rig.updates().len(), 1);
+        assert_eq!(rig.wrote(connection), []);
+    }
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_gone_when_the_send_hold_timer_expires() {
+    let (mut rig, connection) = Rig::established(config(), &their_open(1));
+    let talk = |rig: &mut Rig, reads: bool, seconds: u32| {
+        for _ in 0..seconds / 10 {
+            rig.pass(10 * SECOND);
+            rig.receive(connection, keepalive());
+            if reads {
+                rig.put(Input::Sent(connection));
+            }
+        }
+    };
+    talk(&mut rig, true, 1000);
+    assert_eq!(rig.peer.state(), State::Established);
+    // Eight minutes, because twice the hold time is less.
+    talk(&mut rig, false, 470);
+    assert_eq!(rig.peer.state(), State::Established);
+    talk(&mut rig, false, 20);
+    assert_eq!((rig.down(), rig.told()), (Some(DownReason::SendHoldTimerExpired), Some((8, 0))));
+}
+
+#[test]
+fn without_a_hold_time_there_is_no_send_hold_timer() {
+    let open = crate::codec::Open { hold_time: 0, ..their_open(1) };
+    let (rig, _) = Rig::established(config(), &open);
+    assert_eq!(rig.peer.poll_timeout(), None);
+}
+
+#[test]
+fn a_notification_is_never_answered_with_one() {
+    for reach in [Rig::open_sent(config()), Rig::open_confirm(config(), &their_open(1)), Rig::established(config(), &their_open(1))]
+    {
+        let (mut rig, connection) = reach;
+        let cease = Notification::shutdown(2, "maintenance until noon");
+        rig.receive(connection, cease.encode(4096));
+        assert_eq!((rig.told(), rig.peer.state()), (None, State::Idle));
+        assert_eq!(rig.down(), Some(DownReason::NotificationReceived(cease)));
+    }
+}
+
+#[test]
+fn a_connection_that_fails_before_an_open_leads_to_active_and_the_next_attempt() {
+    let mut rig = Rig::started(config());
+    let first = rig.connecting().expect("connects");
+    rig.put(Input::Closed(first));
+    assert_eq!((rig.peer.state(), rig.down()), (State::Active, Some(DownReason::ConnectFailed)));
+    rig.pass(5 * SECOND);
+    assert_eq!(rig.peer.state(), State::Connect);
+    assert_ne!(rig.connecting(), Some(first));
+    // A router that comes back by itself meanwhile is let in.
+    let (mut rig, first) = Rig::open_sent(config());
+    rig.put(Input::Closed(first));
+    let incoming = rig.accept();
+    assert_eq!(rig.wrote(incoming), [Wrote::Open(config().open(false))]);
+}
+
+#[test]
+fn an_attempt_that_hangs_is_dropped_for_the_next() {
+    let mut rig = Rig::started(config());
+    let first = rig.connecting().expect("connects");
+    rig.pass(5 * SECOND);
+    assert!(rig.has_closed(first));
+    assert_ne!(rig.connecting(), Some(first));
+    // The old one's late answer is of no meaning.
+    rig.take();
+    rig.put(Input::Connected(first));
+    assert_eq!(rig.take(), []);
+}
+
+#[test]
+fn reconnecting_goes_on_for_ever() {
+    let mut rig = Rig::started(config());
+    for _ in 0..200 {
+        let attempt = rig.connecting().expect("connects");
+        rig.take();
+        rig.put(Input::Connected(attempt));
+        rig.receive(attempt, Notification::cease(2).encode(4096));
+        rig.pass(60 * SECOND);
+        assert!(rig.connecting().is_some_and(|next| next != attempt));
+    }
+}
+
+#[test]
+fn a_passive_peer_waits_to_be_connected_to() {
+    let mut rig = Rig::started(Config { passive: true, ..config() });
+    rig.pass(3600 * SECOND);
+    assert_eq!((rig.connecting(), rig.peer.state(), rig.peer.poll_timeout()), (None, State::Active, None));
+    let incoming = rig.accept();
+    rig.receive(incoming, their_open(1).encode());
+    rig.receive(incoming, keepalive());
+    assert_eq!(rig.peer.state(), State::Established);
+}
+
+#[test]
+fn failures_in_a_row_wait_longer_and_longer_and_a_long_session_forgives_them() {
+    let mut rig = Rig::started(config());
+    let mut waits = Vec::new();
+    for _ in 0..9 {
+        let attempt = rig.connecting().expect("connects");
+        rig.put(Input::Connected(attempt));
+        rig.receive(attempt, Notification::cease(5).encode(4096));
+        waits.push(rig.peer.last_down().and_then(|down| down.retry_at).expect("tries again").since(rig.now));
+        rig.pass(60 * SECOND);
+    }
+    for (n, wait) in waits.iter().enumerate() {
+        let whole = (SECOND * (1 << n)).min(60 * SECOND);
+        assert!(*wait <= whole && *wait >= whole * 3 / 4, "{n}: {wait:?}");
+    }
+    let attempt = rig.connecting().expect("connects");
+    rig.put(Input::Connected(attempt));
+    rig.receive(attempt, their_open(1).encode());
+    rig.receive(attempt, keepalive());
+    rig.pass(60 * SECOND);
+    rig.put(Input::Closed(attempt));
+    assert!(rig.peer.poll_timeout().expect("tries again").since(rig.now) <= SECOND);
+}
+
+#[test]
+fn delay_open_waits_for_the_peers_open_and_not_for_ever() {
+    let timing = Timing { delay_open: Some(4 * SECOND), ..Timing::default() };
+    let delayed = Config { timing, ..config() };
+    let mut rig = Rig::started(delayed.clone());
+    let connection = rig.connecting().expect("connects");
+    rig.put(Input::Connected(connection));
+    assert_eq!((rig.wrote(connection), rig.peer.state()), (vec![], State::Connect));
+    rig.receive(connection, their_open(1).encode());
+    assert_eq!((rig.wrote(connection).len(), rig.peer.state()), (2, State::OpenConfirm));
+
+    let mut rig = Rig::started(delayed);
+    let connection = rig.connecting().expect("connects");
+    rig.put(Input::Connected(connection));
+    rig.pass(4 * SECOND);
+    assert_eq!((rig.wrote(connection).len(), rig.peer.state()), (1, State::OpenSent));
+}
+
+#[test]
+fn stopping_says_why_and_does_not_begin_again() {
+    let (mut rig, connection) = Rig::established(config(), &their_open(1));
+    rig.put(Input::Stop(Stop::Shutdown("drained".into())));
+    let told = rig.notification().expect("told");
+    assert_eq!((told.code, told.subcode, told.shutdown_text()), (6, 2, Some("drained".into())));
+    assert!(rig.has_closed(connection));
+    rig.pass(3600 * SECOND);
+    assert_eq!((rig.peer.state(), rig.peer.poll_timeout()), (State::Idle, None));
+    rig.take();
+    rig.put(Input::Start);
+    assert!(rig.connecting().is_some());
+}
+
+#[test]
+fn a_quiet_stop_closes_without_a_word() {
+    let (mut rig, connection) = Rig::established(config(), &their_open(1));
+    rig.put(Input::Stop(Stop::Quiet));
+    assert_eq!((rig.told(), rig.has_closed(connection), rig.peer.state()), (None, true, State::Idle));
+}
+
+#[test]
+fn a_final_stop_is_a_hard_reset_where_a_notification_would_be_bridged() {
+    for (ours, theirs, hard) in [(true, true, true), (true, false, false), (false, true, false)] {
+        let (mut rig, _) =
+            Rig::established(Config { graceful_restart: restart(ours), ..config() }, &restarting_open(theirs));
+        rig.put(Input::Stop(Stop::Deconfigured));
+        let told = rig.notification().expect("told");
+        assert_eq!((told.is_hard_reset(), told.inner()), (hard, Notification::cease(3)));
+    }
+}
+
+#[test]
+fn a_reset_begins_again_at_once() {
+    let (mut rig, first) = Rig::established(config(), &their_open(1));
+    rig.put(Input::Reset("by hand".into()));
+    assert_eq!(rig.told(), Some((6, 4)));
+    assert!(rig.has_closed(first));
+    assert_eq!(rig.peer.state(), State::Connect);
+}
+
+#[test]
+fn only_what_an_open_says_ends_a_session_when_it_changes() {
+    let (mut rig, connection) = Rig::established(config(), &their_open(1));
+    rig.updates();
+    let timing = Timing { connect_retry: 9 * SECOND, ..Timing::default() };
+    let own = crate::OwnAddresses { ipv4: Some([192, 0, 2, 77].into()), ..config().own };
+    rig.put(Input::Configure(Box::new(Config { timing, own, passive: true, bfd: BfdUse::Watch, ..config() })));
+    assert_eq!(rig.peer.state(), State::Established);
+    assert_eq!(rig.updates().len(), 1, "the three routes with their new next hop");
+    let shorter = Timing { hold: HoldTime::new(9).expect("lawful"), ..Timing::default() };
+    rig.put(Input::Configure(Box::new(Config { timing: shorter, ..config() })));
+    assert_eq!((rig.told(), rig.has_closed(connection)), (Some((6, 6)), true));
+    assert_eq!(rig.peer.state(), State::Connect);
+}
+
+#[test]
+fn the_first_session_after_a_restart_says_so_and_the_next_does_not() {
+    let config = Config { graceful_restart: restart(false), ..config() };
+    let mut rig = Rig::new(config.clone());
+    rig.peer = Peer::new(config.clone(), 1, true);
+    rig.put(Input::Desired(routes(1)));
+    rig.put(Input::Start);
+    for said in [true, false] {
+        let connection = rig.connecting().expect("connects");
+        rig.put(Input::Connected(connection));
+        assert_eq!(rig.wrote(connection), [Wrote::Open(config.open(said))]);
+        let bits = config.open(said).capabilities.into_iter().find_map(|capability| match capability {
+            Capability::GracefulRestart(GracefulRestart { restarted, families, .. }) => Some((restarted, families)),
+            _ => None,
+        });
+        assert_eq!(bits, Some((said, vec![(1, 1, true), (2, 1, true)])), "forwarding was preserved");
+        rig.receive(connection, their_open(1).encode());
+        rig.receive(connection, keepalive());
+        assert_eq!(rig.updates().len(), 3, "routes and both End-of-RIBs, without waiting for the peer's");
+        rig.put(Input::Closed(connection));
+        rig.take();
+        rig.pass(SECOND);
+    }
+}
+
+#[test]
+fn a_peer_that_can_restart_and_says_open_on_a_new_connection_has_lost_the_old_one() {
+    let config = Config { graceful_restart: restart(false), ..config() };
+    let (mut rig, old) = Rig::established(config.clone(), &restarting_open(false));
+    rig.pass(10 * SECOND);
+    let new = rig.accept();
+    assert_eq!(rig.peer.state(), State::Established, "a mere connection takes nothing away");
+    rig.take();
+    rig.receive(new, restarting_open(false).encode());
+    assert!(rig.has_closed(old) && !rig.has_closed(new));
+    assert_eq!(rig.told(), None, "the old connection is closed without a NOTIFICATION");
+    rig.receive(new, keepalive());
+    assert_eq!(rig.peer.state(), State::Established);
+    assert_eq!(rig.updates().len(), 3, "it is told everything again");
+}
+
+#[test]
+fn a_peer_that_cannot_restart_keeps_the_session_that_is_established() {
+    let (mut rig, old) = Rig::established(config(), &their_open(1));
+    rig.pass(10 * SECOND);
+    let new = rig.accept();
+    rig.receive(new, their_open(1).encode());
+    assert!(rig.has_closed(new) && !rig.has_closed(old));
+    assert_eq!((rig.told(), rig.peer.state()), (Some((6, 7)), State::Established));
+    assert!(rig.take().contains(&Output::Notice(Notice::CollisionResolved { closed: new })));
+}
+
+/// Both connections have our OPEN; on one the peer's comes, then on the other.
+fn collide(config: Config, open: &crate::codec::Open, ours_first: bool) -> (Rig, bool) {
+    let mut rig = Rig::started(config);
+    let outgoing = rig.connecting().expect("connects");
+    let incoming = rig.accept();
+    rig.put(Input::Connected(outgoing));
+    assert_eq!(rig.peer.state(), State::OpenSent);
+    let order = if ours_first { [outgoing, incoming] } else { [incoming, outgoing] };
+    rig.receive(order[0], open.encode());
+    assert_eq!(rig.peer.state(), State::OpenConfirm);
+    rig.receive(order[1], open.encode());
+    let (gone, stays) = if rig.has_closed(outgoing) { (outgoing, incoming) } else { (incoming, outgoing) };
+    assert!(rig.has_closed(gone) && !rig.has_closed(stays));
+    let last = rig.wrote(gone).pop();
+    assert_eq!(last, Some(Wrote::Notification(Notification::cease(7))));
+    assert_eq!(rig.peer.state(), State::OpenConfirm);
+    rig.receive(stays, keepalive());
+    assert_eq!(rig.peer.state(), State::Established);
+    (rig, stays == outgoing)
+}
+
+#[test]
+fn the_connection_opened_by_the_higher_identifier_stays_whichever_open_comes_first() {
+    for ours_first in [true, false] {
+        assert!(collide(config(), &their_open(1), ours_first).1, "ours is 10, theirs 1");
+        assert!(!collide(config(), &their_open(200), ours_first).1, "ours is 10, theirs 200");
+    }
+}
+
+#[test]
+fn with_equal_identifiers_the_higher_autonomous_system_decides() {
+    for ours_first in [true, false] {
+        assert!(!collide(config(), &their_open(10), ours_first).1, "64512 against 64513");
+        let config = Config { local_as: asn(64_600), ..config() };
+        let open = Config::new(asn(64_513), asn(64_600), id(10)).open(false);
+        assert!(collide(config, &open, ours_first).1);
+    }
+}
+
+#[test]
+fn of_two_connections_opened_by_the_peer_the_later_one_stays() {
+    let mut rig = Rig::started(Config { passive: true, ..config() });
+    let first = rig.accept();
+    rig.receive(first, their_open(1).encode());
+    let second = rig.accept();
+    rig.receive(second, their_open(1).encode());
+    assert!(rig.has_closed(first) && !rig.has_closed(second));
+    // And one that has not said anything gives way to a third at once.
+    let mut rig = Rig::started(Config { passive: true, ..config() });
+    let (first, second, third) = (rig.accept(), rig.accept(), rig.accept());
+    assert_eq!([first, second, third].map(|connection| rig.has_closed(connection)), [true, false, false]);
+}
+
+#[test]
+fn when_one_connection_fails_the_other_goes_on() {
+    for outgoing_fails in [true, false] {
+        let mut rig = Rig::started(config());
+        let outgoing = rig.connecting().expect("connects");
+        let incoming = rig.accept();
+        rig.put(Input::Connected(outgoing));
+        let (fails, stays) = if outgoing_fails { (outgoing, incoming) } else { (incoming, outgoing) };
+        rig.put(Input::Closed(fails));
+        rig.receive(stays, their_open(1).encode());
+        rig.receive(stays, keepalive());
+        assert_eq!(rig.peer.state(), State::Established);
+    }
+}
+
+#[test]
+fn a_session_ends_the_attempt_that_is_still_on_its_way() {
+    let mut rig = Rig::started(config());
+    let outgoing = rig.connecting().expect("connects");
+    let incoming = rig.accept();
+    rig.receive(incoming, their_open(1).encode());
+    rig.receive(incoming, keepalive());
+    assert!(rig.has_closed(outgoing));
+    rig.take();
+    rig.put(Input::Connected(outgoing));
+    assert_eq!((rig.take(), rig.peer.state()), (vec![], State::Established));
+}
+
+#[test]
+fn bfd_down_takes_the_session_along() {
+    let watched = Config { bfd: BfdUse::Watch, ..config() };
+    let (mut rig, _) = Rig::established(watched, &their_open(1));
+    rig.put(Input::Bfd(BfdState::Up));
+    rig.put(Input::Bfd(BfdState::Unknown));
+    assert_eq!(rig.peer.state(), State::Established, "a session taken down on purpose says nothing");
+    rig.put(Input::Bfd(BfdState::Down));
+    assert_eq!((rig.told(), rig.down()), (Some((6, 10)), Some(DownReason::BfdDown)));
+    // Off is off.
+    let (mut rig, _) = Rig::established(config(), &their_open(1));
+    rig.put(Input::Bfd(BfdState::Down));
+    assert_eq!(rig.peer.state(), State::Established);
+}
+
+#[test]
+fn strict_bfd_holds_the_open_back_and_loses_nothing_that_came_meanwhile() {
+    let strict = Config { bfd: BfdUse::Strict, ..config() };
+    let mut rig = Rig::started(strict.clone());
+    let connection = rig.connecting().expect("connects");
+    rig.put(Input::Connected(connection));
+    rig.receive(connection, their_open(1).encode());
+    rig.pass(600 * SECOND);
+    assert_eq!(rig.wrote(connection), []);
+    assert!(rig.take().contains(&Output::Notice(Notice::WaitingForBfd)));
+    rig.put(Input::Bfd(BfdState::Up));
+    assert_eq!((rig.wrote(connection).len(), rig.peer.state()), (2, State::OpenConfirm));
+    // Whoever floods meanwhile is cut off.
+    let mut rig = Rig::started(strict);
+    let connection = rig.connecting().expect("connects");
+    rig.put(Input::Connected(connection));
+    rig.receive(connection, keepalive().repeat(300));
+    assert!(rig.has_closed(connection));
+}
+
+#[test]
+fn more_prefixes_than_allowed_end_the_session_and_the_same_one_again_does_not() {
+    let limited = FamilyConfig { maximum_prefixes: Some(5), ..FamilyConfig::default() };
+    let families = [(Family::Ipv4Unicast, limited)].into();
+    let open = their_open(1);
+    let (mut rig, connection) = Rig::established(Config { families, ..config() }, &open);
+    for _ in 0..100 {
+        rig.receive(connection, an_update(5));
+    }
+    assert_eq!(rig.peer.state(), State::Established);
+    assert_eq!((rig.peer.received().held(Family::Ipv4Unicast), rig.peer.received().announced(Family::Ipv4Unicast)), (Some(5), 500));
+    rig.receive(connection, an_update(6));
+    assert_eq!(rig.notification(), Some(Notification::new(6, 1, vec![0, 1, 1, 0, 0, 0, 5])));
+}
+
+#[test]
+fn without_a_limit_routes_are_counted_and_not_kept() {
+    let (mut rig, connection) = Rig::established(config(), &their_open(1));
+    rig.receive(connection, an_update(200));
+    let received = rig.peer.received();
+    assert_eq!((received.announced(Family::Ipv4Unicast), received.held(Family::Ipv4Unicast)), (200, None));
+}
+
+#[test]
+fn a_wrong_attribute_costs_its_routes_and_not_the_session() {
+    let (mut rig, connection) = Rig::established(config(), &their_open(1));
+    let mut update = an_update(2);
+    update[19 + 4 + 3] = 9; // ORIGIN
+    rig.receive(connection, update);
+    assert_eq!(rig.peer.state(), State::Established);
+    assert_eq!(rig.peer.received().withdrawn(Family::Ipv4Unicast), 2);
+    assert!(rig.take().iter().any(|output| matches!(output, Output::Notice(Notice::TreatedAsWithdraw(_)))));
+}
+
+#[test]
+fn an_update_that_cannot_be_trusted_ends_the_session() {
+    let (mut rig, connection) = Rig::established(config(), &their_open(1));
+    rig.receive(connection, whole(2, &[0, 9, 0, 0]));
+    assert_eq!(rig.told(), Some((3, 1)));
+}
+
+#[test]
+fn a_refresh_sends_everything_again_between_its_marks() {
+    let request = RouteRefresh { afi: 1, safi: 1, kind: RefreshKind::Request }.encode();
+    let (mut rig, connection) = Rig::established(config(), &their_open(1));
+    rig.updates();
+    rig.receive(connection, request.clone());
+    let kinds: Vec<u8> = rig.updates().iter().map(|message| message[18]).collect();
+    assert_eq!(kinds, [5, 2, 5]);
+    let open = without(their_open(1), |capability| matches!(capability, Capability::EnhancedRouteRefresh));
+    let (mut rig, connection) = Rig::established(config(), &open);
+    rig.updates();
+    rig.receive(connection, request);
+    let kinds: Vec<u8> = rig.updates().iter().map(|message| message[18]).collect();
+    assert_eq!(kinds, [2]);
+}
+
+#[test]
+fn a_refresh_of_a_family_that_was_never_offered_is_ignored() {
+    let (mut rig, connection) = Rig::established(config(), &their_open(1));
+    rig.updates();
+    rig.receive(connection, RouteRefresh { afi: 25, safi: 70, kind: RefreshKind::Request }.encode());
+    assert_eq!((rig.updates(), rig.peer.state()), (vec![], State::Established));
+}
+
+#[test]
+fn a_refresh_mark_of_a_wrong_length_is_answered_with_the_whole_message() {
+    let (mut rig, connection) = Rig::established(config(), &their_open(1));
+    let wrong = whole(5, &[0, 1, 1, 1, 9]);
+    rig.receive(connection, wrong.clone());
+    assert_eq!(rig.notification(), Some(Notification::new(7, 1, wrong)));
+}
+
+#[test]
+fn graceful_shutdown_says_all_routes_again_and_the_session_stays() {
+    let (mut rig, _) = Rig::established(config(), &their_open(1));
+    rig.updates();
+    rig.put(Input::GracefulShutdown(true));
+    let updates = rig.updates();
+    assert_eq!(updates.len(), 1);
+    assert!(updates[0].windows(4).any(|bytes| bytes == [0xff, 0xff, 0, 0]));
+    rig.put(Input::Desired(routes(0)));
+    assert_eq!((rig.updates().len(), rig.peer.state()), (1, State::Established));
+}
+
+#[test]
+fn two_halves_of_a_message_are_one() {
+    let (mut rig, connection) = Rig::open_sent(config());
+    for byte in [their_open(1).encode(), keepalive(), an_update(3)].concat() {
+        rig.receive(connection, vec![byte]);
+    }
+    assert_eq!(rig.peer.state(), State::Established);
+    assert_eq!(rig.peer.received().announced(Family::Ipv4Unicast), 3);
+}
