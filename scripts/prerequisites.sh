@@ -4,7 +4,8 @@
 #
 #   build  compilers and Rust
 #   image  what links a static binary
-#   lab    besides, what a site in network namespaces with a real Kubernetes needs: root, tools, Go to build Kubernetes
+#   lab    besides, what a site in network namespaces with a real Kubernetes needs: root, tools, routing daemons, Go to build
+#          Kubernetes
 #
 # Nothing is ever removed: a package that would displace another one is reported instead.
 set -euo pipefail
@@ -33,6 +34,9 @@ lab_needs=(
     openssl=openssl
     xz=xz-utils
 )
+# Routing daemons: the lab starts them itself, in its routers. Of their packages' own services none may run on this machine.
+router_needs=(/usr/lib/frr/bgpd=frr vtysh=frr bird=bird2 gobgpd=gobgpd bgpctl=openbgpd)
+router_services=(frr bird gobgpd openbgpd)
 
 # What Kubernetes' module asks for (the `go` line in tests/controlplane/go.mod), and what is fetched where it is missing.
 go_wanted=$(sed -n 's/^go \([0-9.]*\).*/\1/p' tests/controlplane/go.mod 2>/dev/null || true)
@@ -90,6 +94,29 @@ debian_packages() {
     "${install[@]}" >/dev/null 2>&1 && return 0
     quietly apt-get update || fail "apt-get update failed: is there a network, and are the sources right?"
     quietly "${install[@]}" || fail "apt-get could not install: ${missing[*]} (its last lines are above); is there a network?"
+}
+
+# Installs routing daemons without letting their services start, now or at the next boot. A service that is there already is
+# somebody else's and stays as it is.
+router_packages() {
+    local need service policy=/usr/sbin/policy-rc.d missing='' ours=()
+    for need in "${router_needs[@]}"; do
+        present "${need%%=*}" || missing=yes
+    done
+    [[ $missing ]] || return 0
+    for service in "${router_services[@]}"; do
+        [[ -e /lib/systemd/system/$service.service ]] || ours+=("$service.service")
+    done
+    if [[ ! -e $policy ]]; then
+        # Asked by every package that would start a service; 101 is "do not".
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod +x "$policy"
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    fi
+    debian_packages "${router_needs[@]}"
+    if command -v systemctl >/dev/null && ((${#ours[@]})); then
+        systemctl disable --quiet "${ours[@]}" 2>/dev/null || true
+    fi
 }
 
 rust_present() {
@@ -177,6 +204,7 @@ image)
 lab)
     [[ $(id -u) == 0 ]] || fail 'the lab makes network namespaces and runs a real Kubernetes: run make as root'
     debian_packages "${lab_needs[@]}"
+    router_packages
     go_toolchain
     ;;
 *)

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use crate::netns::{CONTROL_PLANE, NIC, Netns, SWITCH};
-use crate::spec::Address;
+use crate::spec::{Address, Behind};
 
 /// Makes the switch and attaches the hosts.
 pub(crate) fn build(hosts: &[Address]) -> Result<()> {
@@ -47,7 +47,7 @@ pub(crate) fn attach(host: &Address, all: &[Address]) -> Result<()> {
     );
     // Inside the switch `1` would be looked up in this process's view all the same: it is a process id.
     run("ip", &["-n", SWITCH, "-batch", "-"], &cable)?;
-    let forwards = if host.node.is_some() || is_capsule { "1" } else { "0" };
+    let forwards = if host.node.is_some() || host.router || is_capsule { "1" } else { "0" };
     set_kernel(
         name,
         &[
@@ -73,12 +73,62 @@ pub(crate) fn attach(host: &Address, all: &[Address]) -> Result<()> {
         let gateway = Address::control_plane();
         writeln!(lines, "route add default via {}\nroute add default via {}", gateway.v4, gateway.v6)?;
     }
-    for other in all.iter().filter(|other| *other != host && forwards == "1") {
-        if let Some((v4, v6)) = other.pods() {
+    // A router knows of pods what it is told by its daemon: nothing.
+    for other in all.iter().filter(|other| *other != host && forwards == "1" && !host.router) {
+        if let Some((v4, v6)) = other.networks() {
             writeln!(lines, "route add {v4} via {}\nroute add {v6} via {}", other.v4, other.v6)?;
         }
     }
-    if is_capsule { run("ip", &["-batch", "-"], &lines) } else { run("ip", &["-n", name, "-batch", "-"], &lines) }
+    if is_capsule {
+        run("ip", &["-batch", "-"], &lines)?
+    } else {
+        run("ip", &["-n", name, "-batch", "-"], &lines)?
+    }
+    if host.router {
+        set_kernel(name, &SPREAD)?;
+    }
+    host.behind.as_ref().map_or(Ok(()), |behind| attach_behind(name, behind))
+}
+
+/// How a router chooses among several next hops: by the five-tuple, and by the same seed each time. Policy 1, which says that too,
+/// takes a hash that a veth hands over from the sender's socket, so that the packets of one connection part ways (measured: 60 %
+/// of repeats); policy 3 computes its own from the named fields.
+const SPREAD: [(&str, &str); 5] = [
+    ("ipv4/fib_multipath_hash_fields", "55"),
+    ("ipv6/fib_multipath_hash_fields", "55"),
+    ("ipv4/fib_multipath_hash_policy", "3"),
+    ("ipv6/fib_multipath_hash_policy", "3"),
+    ("ipv4/fib_multipath_hash_seed", "12345"),
+];
+
+/// The interface of a router that leads to the client behind it.
+const CLIENT_SIDE: &str = "clients";
+
+/// Makes the client behind a router, on a link of its own.
+fn attach_behind(router: &str, behind: &Behind) -> Result<()> {
+    let client = &behind.host;
+    run("ip", &["netns", "add", client], "")?;
+    let cable = format!("link add {CLIENT_SIDE} type veth peer name {NIC} netns {client}\n");
+    run("ip", &["-n", router, "-batch", "-"], &cable)?;
+    let no_duplicates: [(&str, &str); 2] = [("ipv6/conf/default/accept_dad", "0"), ("ipv4/conf/all/rp_filter", "0")];
+    set_kernel(client, &no_duplicates)?;
+    let (gateway, own) = (behind.addresses(1), behind.addresses(2));
+    let router_side = format!(
+        "link set {CLIENT_SIDE} up\naddress add {}/24 dev {CLIENT_SIDE}\naddress add {}/64 dev {CLIENT_SIDE} nodad\n",
+        gateway.0, gateway.1
+    );
+    let client_side = format!(
+        "link set lo up\nlink set {NIC} up\naddress add {}/24 dev {NIC}\naddress add {}/64 dev {NIC} nodad
+route add default via {}\nroute add default via {}\n",
+        own.0, own.1, gateway.0, gateway.1
+    );
+    run("ip", &["-n", router, "-batch", "-"], &router_side)?;
+    run("ip", &["-n", client, "-batch", "-"], &client_side)
+}
+
+/// Takes the client behind a router away.
+pub(crate) fn detach_behind(behind: &Behind) -> Result<()> {
+    run("ip", &["netns", "delete", &behind.host], "")
 }
 
 /// Takes the host's cable and namespace away for good.

@@ -1,7 +1,8 @@
 //! The lab: a site with a real Kubernetes cluster, real nodes and real clients, on one Linux machine.
 //!
 //! What it does: makes namespaces that vanish with the process ([`capsule`]), and in them a LAN, a control plane (etcd, API
-//! server, controllers, scheduler) and nodes with containerd, a kubelet and kube-proxy ([`Site::up`]); causes faults; and
+//! server, controllers, scheduler) and nodes with containerd, a kubelet and kube-proxy ([`Site::up`]), and routers with Debian's
+//! routing daemons ([`Router`]); causes faults; and
 //! measures with instruments that run in a host's network namespace ([`probe`], [`arp`], [`capture`]).
 //!
 //! What it does not do: nothing here is a stand-in. There is no mock of Kubernetes, of the network or of the kubelet, and no
@@ -46,6 +47,7 @@ mod pcap;
 mod pki;
 mod place;
 pub mod probe;
+pub mod router;
 mod site;
 mod spec;
 pub mod visit;
@@ -56,6 +58,7 @@ pub use daemon::Daemon;
 pub use netns::Netns;
 pub use node::Node;
 pub use owner::SiteId;
+pub use router::{Bfd, BfdPeer, Neighbour, Router, RouterConfig, Software};
 pub use site::Site;
-pub use spec::{Component, ProxyMode, SANDBOX_IMAGE, SiteSpec};
+pub use spec::{Component, ProxyMode, RouterSpec, SANDBOX_IMAGE, SiteSpec};
 pub use wait::wait_for;

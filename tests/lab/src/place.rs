@@ -36,6 +36,8 @@ pub(crate) enum Place {
     Capsule,
     /// The inside of the node of this name.
     Node(String),
+    /// The capsule, but with the network of the host of this name.
+    Host(String),
 }
 
 impl Place {
@@ -44,7 +46,7 @@ impl Place {
     pub(crate) fn command(&self, argv: &[String]) -> Result<Command> {
         let (program, arguments) = argv.split_first().context("an empty command")?;
         Ok(match self {
-            Self::Capsule => {
+            Self::Capsule | Self::Host(_) => {
                 let mut command = Command::new(program);
                 command.args(arguments);
                 command
@@ -71,6 +73,7 @@ impl Place {
     fn inside<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
         match self {
             Self::Capsule => work(),
+            Self::Host(host) => Netns::named(host).run(work)?,
             Self::Node(node) => in_pid_namespace(node, work),
         }
     }

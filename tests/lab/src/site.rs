@@ -23,6 +23,7 @@ use crate::control_plane::{ControlPlane, KUBELET_CLIENT, admin_client};
 use crate::daemon::Daemon;
 use crate::netns::{Netns, off_runtime};
 use crate::node::Node;
+use crate::router::Router;
 use crate::spec::{Address, Component, SiteSpec};
 use crate::wait::wait_for;
 use crate::{Capsule, lan};
@@ -39,6 +40,7 @@ pub struct Site {
     binaries: Binaries,
     control_plane: ControlPlane,
     nodes: Vec<Node>,
+    routers: Vec<Router>,
     client: kube::Client,
     timings: Vec<(String, Duration)>,
 }
@@ -67,7 +69,9 @@ impl Site {
         let client = admin_client().await?;
         let clock = Mutex::new(clock);
         let step = |what: &str| clock.lock().unwrap_or_else(PoisonError::into_inner).step(what);
-        let site = Self { spec, binaries, control_plane, nodes, client, timings: Vec::new() };
+        let hosts = (1..).zip(&spec.routers).map(|(number, router)| (Address::router(number, router.client), router));
+        let routers = hosts.map(|(address, router)| Router::new(&address, router.software)).collect();
+        let site = Self { spec, binaries, control_plane, nodes, routers, client, timings: Vec::new() };
         let brought_up = async {
             tokio::try_join!(site.bring_up_control_plane(&step), site.bring_up_nodes(&step))?;
             site.nodes_ready(PATIENCE).await?;
@@ -208,6 +212,20 @@ impl Site {
         &self.nodes
     }
 
+    /// Router `number`, counted from 1 as in its name.
+    ///
+    /// # Panics
+    /// The site has no such router, which is a fault of the test.
+    pub fn router(&self, number: usize) -> &Router {
+        assert!((1..=self.routers.len()).contains(&number), "the site has routers 1 to {}", self.routers.len());
+        &self.routers[number - 1]
+    }
+
+    /// All routers.
+    pub fn routers(&self) -> &[Router] {
+        &self.routers
+    }
+
     /// The network namespace of a host: a node, a client (`c1`), the control plane (`cp`) or the switch (`lan`), in which
     /// each host's cable is an interface of the host's name.
     pub fn netns(&self, name: &str) -> Netns {
@@ -268,6 +286,7 @@ impl Site {
     /// # Errors
     /// Something cannot be removed.
     pub async fn down(self) -> Result<()> {
+        try_join_all(self.routers.iter().map(Router::stop)).await?;
         for node in &self.nodes {
             node.remove().await?;
         }
@@ -277,6 +296,7 @@ impl Site {
         let hosts = self.spec.hosts();
         for host in hosts.iter().filter(|host| host.node.is_none()).chain([&Address::control_plane()]) {
             lan::detach(&host.name)?;
+            host.behind.as_ref().map_or(Ok(()), lan::detach_behind)?;
         }
         lan::remove()?;
         for entry in std::fs::read_dir(crate::capsule::SITE_FOLDER)? {

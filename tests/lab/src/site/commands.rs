@@ -82,6 +82,9 @@ impl Site {
                 eprintln!("--- {} ended ({status}); its last lines:\n{}", daemon.name(), tail(daemon.log()));
             }
         }
+        for told in self.routers().iter().flat_map(crate::Router::ends) {
+            eprintln!("--- {told}");
+        }
         for question in [
             ["get", "nodes", "-o", "wide"].as_slice(),
             &["get", "pods", "-A", "-o", "wide"],

@@ -3,10 +3,12 @@
 //! `cargo test -p ironlb-lab --test site [-- TEXT]`, as root, with `IRONLB_IMAGES` set; `make test-lab` does all that.
 //! Each test is this program again, with the name of a part that plays inside a capsule.
 
+mod bfd;
 mod cluster;
 mod faults;
 mod killed;
 mod parts;
+mod routers;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -16,9 +18,10 @@ use ironlb_lab::capsule;
 
 type Test = (&'static str, fn() -> Result<()>);
 
-const TESTS: [Test; 7] = [
+const TESTS: [Test; 8] = [
     ("a_cluster_is_real", || parts::pass("cluster")),
     ("faults_are_what_they_say", || parts::pass("faults")),
+    ("routers_speak_and_show", || parts::pass("routers")),
     ("sites_follow_each_other_in_one_capsule", || parts::pass("again")),
     ("two_sites_at_once_do_not_meet", parts::two_at_once),
     ("a_kept_site_outlives_its_command_and_can_be_taken_down", parts::kept),

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use ironlb_lab::capsule::{self, State};
 use ironlb_lab::{Capsule, Lifetime, ProxyMode, Site, SiteSpec};
 
-use crate::{cluster, faults};
+use crate::{cluster, faults, routers};
 
 /// The argument before the name of a part.
 pub(crate) const PLAY: &str = "--play";
@@ -22,6 +22,15 @@ pub(crate) fn play(part: &str) -> Result<()> {
         match part {
             "cluster" => on_site(&capsule, SiteSpec::new(3), cluster::is_real).await,
             "faults" => on_site(&capsule, SiteSpec::new(3).clients(2), faults::are_what_they_say).await,
+            "routers" => {
+                let site = Site::up(&capsule, routers::spec()).await?;
+                if let Err(error) = routers::speak_and_show(&site).await {
+                    site.dump_logs().await;
+                    return Err(error);
+                }
+                site.down().await?;
+                nothing_is_left()
+            }
             "again" => again(&capsule).await,
             "one_of_two" => on_site(&capsule, SiteSpec::new(2), async |site| cluster::serves(site, 2).await).await,
             "keep" => {
@@ -55,13 +64,36 @@ async fn again(capsule: &Capsule) -> Result<()> {
     let first = Site::up(capsule, SiteSpec::new(1)).await?;
     cluster::serves(&first, 1).await?;
     first.down().await?;
-    let left: Vec<_> = std::fs::read_dir("/run/netns")?.flatten().map(|entry| entry.file_name()).collect();
-    ensure!(left.is_empty(), "namespaces left after the first site: {left:?}");
+    nothing_is_left()?;
     let second = Site::up(capsule, SiteSpec::new(1).proxy_mode(ProxyMode::Iptables)).await?;
     cluster::serves(&second, 1).await?;
     let rules = second.node(1).exec(&["iptables-save", "-t", "nat"]).await?;
     ensure!(rules.contains("KUBE-SERVICES"), "kube-proxy did not use iptables:\n{rules}");
     second.down().await
+}
+
+/// No network namespace, no process but this one and the capsule's first.
+fn nothing_is_left() -> Result<()> {
+    let names = |folder: &str| -> Result<Vec<String>> {
+        let entries = std::fs::read_dir(folder)?.flatten();
+        Ok(entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+    };
+    let left = names("/run/netns")?;
+    ensure!(left.is_empty(), "namespaces left after the site: {left:?}");
+    let own = std::process::id().to_string();
+    let is_other = |name: &String| name.parse::<u32>().is_ok() && *name != own && name != "1";
+    let mut left = Vec::new();
+    for _ in 0..100 {
+        left = names("/proc")?;
+        left.retain(is_other);
+        if left.is_empty() {
+            return Ok(());
+        }
+        // A program that was killed leaves children that notice a moment later.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let name = |pid: &String| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    bail!("processes left after the site: {:?}", left.iter().map(name).collect::<Vec<_>>())
 }
 
 /// Starts this program in a part.
