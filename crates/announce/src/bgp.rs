@@ -9,14 +9,16 @@
 
 mod advertised;
 mod own;
+mod policy;
 mod routes;
 mod sessions;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use ironlb_model::{Snapshot, Timestamp};
+use ironlb_model::{Policy, Snapshot, Timestamp};
 
 pub use advertised::VipRoute;
 pub(crate) use advertised::advertised;
@@ -40,6 +42,8 @@ pub struct BgpPlan {
     pub sessions: BTreeMap<String, SessionSpec>,
     /// The vips advertised by this node.
     pub vips: BTreeMap<IpAddr, VipRoute>,
+    /// What the routes go through on their way.
+    pub policy: Option<Arc<Policy>>,
 }
 
 impl BgpPlan {
@@ -96,7 +100,8 @@ pub(crate) fn plan(vips: &Vips<'_>, snapshot: &Snapshot, view: &LocalView, memor
             }
         }
     }
-    Outcome { plan: BgpPlan { own, sessions, vips: advertised_vips }, withheld, wake_at }
+    let policy = own::default_conf(snapshot).and_then(|conf| snapshot.policies.get(conf.policy.as_ref()?)).cloned();
+    Outcome { plan: BgpPlan { own, sessions, vips: advertised_vips, policy }, withheld, wake_at }
 }
 
 #[cfg(test)]

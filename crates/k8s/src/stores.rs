@@ -1,5 +1,6 @@
 //! Everything a process watches, and the [`Snapshot`] made of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -236,6 +237,7 @@ impl Stores {
             speakers: self.speakers.objects(),
             bgp_confs: self.bgp_confs.objects(),
             bgp_peers: self.bgp_peers.objects(),
+            policies: BTreeMap::new(),
             issues: self.issues(),
             openelb: self.openelb.as_ref().and_then(|detection| detection.found()).unwrap_or_default(),
         })

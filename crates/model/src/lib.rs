@@ -24,6 +24,7 @@ mod mac;
 mod names;
 mod node;
 mod peering;
+mod policy;
 mod rendezvous;
 mod selector;
 mod service;
@@ -44,6 +45,10 @@ pub use node::{DrainCause, Namespace, Node};
 pub use peering::{
     Asn, BfdSettings, Distance, FamilySettings, GracefulRestart, Neighbor, OwnSide, Password, Peering, RouteSettings,
     SessionTimers,
+};
+pub use policy::{
+    Chain, Comparison, Disposition, MatchOption, Pattern, Policy, PrefixRange, RouteAction, RouteCondition, SetOption,
+    Statement,
 };
 pub use rendezvous::{NodeKey, VipKey, compare_preference};
 pub use selector::{Operator, Requirement, Selector};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::{
-    BgpConf, BgpPeer, Eip, EipName, Endpoints, Issue, Namespace, NamespaceName, Node, NodeName, Service, ServiceId,
-    Settings, SpeakerReport,
+    BgpConf, BgpPeer, Eip, EipName, Endpoints, Issue, Namespace, NamespaceName, Node, NodeName, Policy, Service,
+    ServiceId, Settings, SpeakerReport,
 };
 
 /// The cluster at one moment, as the watches show it.
@@ -28,10 +28,12 @@ pub struct Snapshot {
     pub endpoints: BTreeMap<ServiceId, Arc<Endpoints>>,
     /// What every speaker reports.
     pub speakers: BTreeMap<NodeName, Arc<SpeakerReport>>,
-    /// Every BgpConf (controller only).
+    /// Every BgpConf.
     pub bgp_confs: BTreeMap<String, Arc<BgpConf>>,
-    /// Every BgpPeer (controller only).
+    /// Every BgpPeer.
     pub bgp_peers: BTreeMap<String, Arc<BgpPeer>>,
+    /// The policy files that can be read, by the name of their ConfigMap (speaker only).
+    pub policies: BTreeMap<String, Arc<Policy>>,
     /// Faults found while the objects were translated, sorted.
     pub issues: Vec<Issue>,
     /// What of OpenELB still runs here ("Deployment openelb-system/openelb-controller"); while there is any, ironlb only

@@ -10,7 +10,7 @@ use ironlb_model::{BgpConf, BgpPeer, Issue, IssueReason, ObjectRef};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 pub(crate) use self::fields::Faults;
-pub(crate) use self::routes::routes;
+pub(crate) use self::routes::{community, large_community, routes, well_known_community};
 use crate::metadata;
 
 /// Reads a BgpConf and whatever is wrong with it.

@@ -25,6 +25,7 @@ mod endpoints;
 pub mod interface;
 mod metadata;
 mod node;
+mod policy;
 mod quote;
 mod selector;
 mod service;
@@ -36,6 +37,7 @@ pub use eip::eip;
 pub use endpoints::{Slice, endpoint_slice, merge};
 pub use metadata::parse_version;
 pub use node::{namespace, node};
+pub use policy::{POLICY_KEY, policy};
 pub use service::service;
 pub use speaker::speaker;
 

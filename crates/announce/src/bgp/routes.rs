@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ironlb_model::{Eip, IpFamily, Node, NodeName, Prefix, Snapshot};
+use ironlb_model::{Eip, IpFamily, Neighbor, Node, NodeName, Prefix, Snapshot};
 
 use super::advertised::VipRoute;
+use super::policy;
 use super::sessions::SessionSpec;
 use crate::BgpPlan;
 
@@ -56,8 +57,11 @@ pub struct RouteAttributes {
     pub communities: BTreeSet<u32>,
     /// Large communities.
     pub large_communities: BTreeSet<[u32; 3]>,
-    /// How many times the own AS number is put before the path once more.
-    pub prepend: u8,
+    /// Extended communities, eight bytes each (RFC 4360), beside that of the weight.
+    pub ext_communities: BTreeSet<[u8; 8]>,
+    /// AS_PATH as it is sent: to an external peer it begins with the own AS number, to an internal one it is empty (RFC 4271 section
+    /// 5.1.2).
+    pub as_path: Vec<u32>,
     /// How many endpoints are behind it, for the link-bandwidth community.
     pub weight: Option<u32>,
 }
@@ -75,6 +79,12 @@ pub fn routes(
     let mut routes = BTreeMap::new();
     // Of an Eip with 1,000 vips the attributes are made once.
     let mut shared: BTreeMap<(*const Eip, bool, Option<u32>), Arc<RouteAttributes>> = BTreeMap::new();
+    let peer = session.peering().and_then(|peering| match peering.neighbor {
+        Neighbor::Address(address) => Some(address),
+        Neighbor::LinkLocal { address, .. } => Some(address.into()),
+        Neighbor::Interface(_) => None,
+    });
+    let ends = policy::Ends { local: facts.local_address, peer };
     for (vip, route) in &plan.vips {
         let family = IpFamily::of(*vip);
         let is_for_peer = route.eip.routes.peers.as_ref().is_none_or(|peers| peers.contains(name));
@@ -88,7 +98,13 @@ pub fn routes(
                 .entry((Arc::as_ptr(&route.eip), is_leaving, weight))
                 .or_insert_with(|| Arc::new(attributes(&route.eip, session, is_leaving, weight)));
             let value = RouteValue { next_hop, attributes: Arc::clone(attributes) };
-            routes.entry(RouteKey { prefix, path_id }).or_insert(value);
+            let value = match &plan.policy {
+                Some(policy) => policy::apply(policy, prefix, value, ends),
+                None => Some(value),
+            };
+            if let Some(value) = value {
+                routes.entry(RouteKey { prefix, path_id }).or_insert(value);
+            }
         };
         if let Some(next_hop) = next_hop(family, facts, snapshot.nodes.get(own).map(Arc::as_ref)) {
             add(next_hop, route.weight);
@@ -144,7 +160,12 @@ fn attributes(eip: &Eip, session: &SessionSpec, is_leaving: bool, weight: Option
         med: settings.med,
         communities,
         large_communities: settings.large_communities.clone(),
-        prepend: settings.prepend,
+        ext_communities: BTreeSet::new(),
+        as_path: if session.is_internal() {
+            Vec::new()
+        } else {
+            vec![session.local_asn.get(); 1 + usize::from(settings.prepend)]
+        },
         weight,
     }
 }

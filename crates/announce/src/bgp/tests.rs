@@ -2,8 +2,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ironlb_model::{
-    Announcement, Asn, BgpConf, BgpPeer, BgpReport, DrainCause, Eip, FamilySettings, IpFamily, Neighbor, NodeName,
-    OwnSide, Peering, Prefix, ResourceVersion, Selector, SessionTimers, Timestamp, TrafficPolicy,
+    Announcement, Asn, BgpConf, BgpPeer, BgpReport, Chain, Disposition, DrainCause, Eip, FamilySettings, IpFamily,
+    Neighbor, NodeName, OwnSide, Peering, Prefix, ResourceVersion, Selector, SessionTimers, Timestamp, TrafficPolicy,
 };
 
 use super::*;
@@ -270,6 +270,17 @@ fn told(snapshot: &Snapshot, facts: &SessionFacts) -> Vec<(String, RouteValue)> 
     routes.into_iter().map(|(key, value)| (key.prefix.to_string(), value)).collect()
 }
 
+#[test]
+fn a_policy_stops_a_route() {
+    let mut snapshot = bgp_site(3, 1);
+    let named = OwnSide { policy: Some("export".to_owned()), ..own_side() };
+    snapshot.bgp_confs.insert("default".to_owned(), conf(named));
+    assert_eq!(told(&snapshot, &facts()).len(), 1, "the ConfigMap is not there: as in OpenELB nothing is stopped");
+    let export = Chain { statements: Vec::new(), default: Disposition::Reject };
+    snapshot.policies.insert("export".to_owned(), Arc::new(Policy { import: Chain::default(), export }));
+    assert_eq!(told(&snapshot, &facts()).len(), 0);
+}
+
 fn prefixes(snapshot: &Snapshot) -> Vec<String> {
     told(snapshot, &facts()).into_iter().map(|(prefix, _)| prefix).collect()
 }
@@ -297,10 +308,11 @@ fn an_external_peer_is_told_no_local_preference_and_an_internal_one_always() {
     let external = told(&snapshot, &facts()).remove(0).1;
     assert_eq!(external.next_hop, ip("10.255.0.1"));
     assert_eq!(external.attributes.local_pref, None);
-    assert_eq!((external.attributes.med, external.attributes.prepend), (Some(7), 2));
+    assert_eq!((external.attributes.med, external.attributes.as_path.clone()), (Some(7), vec![65000; 3]));
     assert_eq!((external.attributes.communities.len(), external.attributes.large_communities.len()), (1, 1));
     put_peer(&mut snapshot, "leaf1", peering("192.0.2.254", 65000));
-    assert_eq!(told(&snapshot, &facts()).remove(0).1.attributes.local_pref, Some(100));
+    let internal = told(&snapshot, &facts()).remove(0).1;
+    assert_eq!((internal.attributes.local_pref, internal.attributes.as_path.len()), (Some(100), 0));
     edit_eip(&mut snapshot, |eip| eip.routes.local_pref = Some(50));
     assert_eq!(told(&snapshot, &facts()).remove(0).1.attributes.local_pref, Some(50));
 }

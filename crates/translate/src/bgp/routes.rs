@@ -78,10 +78,15 @@ fn texts<T: Ord>(
     read
 }
 
-fn community(text: &str) -> Result<u32, String> {
+/// A well-known community by its name.
+pub(crate) fn well_known_community(text: &str) -> Option<u32> {
     let name = text.to_ascii_lowercase().replace('_', "-");
-    if let Some((_, value)) = WELL_KNOWN.iter().find(|(known, _)| *known == name) {
-        return Ok(*value);
+    WELL_KNOWN.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+}
+
+pub(crate) fn community(text: &str) -> Result<u32, String> {
+    if let Some(value) = well_known_community(text) {
+        return Ok(value);
     }
     let halves = text.split_once(':').and_then(|(high, low)| Some((high.parse().ok()?, low.parse().ok()?)));
     halves.map(|(high, low): (u16, u16)| (u32::from(high) << 16) | u32::from(low)).ok_or_else(|| {
@@ -92,7 +97,7 @@ fn community(text: &str) -> Result<u32, String> {
     })
 }
 
-fn large_community(text: &str) -> Result<[u32; 3], String> {
+pub(crate) fn large_community(text: &str) -> Result<[u32; 3], String> {
     let parts: Option<Vec<u32>> = text.split(':').map(|part| part.parse().ok()).collect();
     parts
         .and_then(|parts| parts.try_into().ok())
