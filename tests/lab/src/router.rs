@@ -241,8 +241,14 @@ impl Router {
 
     async fn run(&self, running: &Running) -> Result<()> {
         for daemon in &running.daemons {
+            let before = fs::metadata(daemon.log()).map_or(0, |log| log.len());
             daemon.start().with_context(|| self.software.package_hint())?;
             self.answers(daemon).await?;
+            if self.software == Software::Frr {
+                let log = fs::read_to_string(daemon.log())?;
+                let new = usize::try_from(before).ok().and_then(|before| log.get(before..));
+                frr::took_every_line(new.unwrap_or_default()).with_context(|| daemon.name().to_owned())?;
+            }
         }
         if self.software == Software::GoBgp {
             for prefix in &running.config.originate {

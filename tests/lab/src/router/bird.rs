@@ -105,7 +105,11 @@ pub(super) fn sessions(told: &str) -> Result<Vec<PeerSession>> {
         let state = value("BGP state:")?.to_owned();
         let peer = value("Neighbor address:")?.parse().ok()?;
         let is_established = state == "Established";
-        Some(PeerSession { peer, state, is_established, details: block })
+        // `Routes:         3 imported, 1 exported, 2 preferred`, for each family.
+        let routes = block.lines().filter_map(|line| line.trim().strip_prefix("Routes:"));
+        let imported = routes.filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        let prefixes = imported.sum();
+        Some(PeerSession { peer, state, is_established, prefixes, details: block })
     });
     Ok(sessions.collect())
 }

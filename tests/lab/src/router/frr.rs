@@ -159,12 +159,22 @@ pub(super) fn listens(folder: &Path, daemon: &str) -> Result<()> {
     Ok(())
 }
 
+/// A line that a daemon does not understand, or a value out of its range, is left out with no more than a word in the log.
+pub(super) fn took_every_line(log: &str) -> Result<()> {
+    let refused: Vec<&str> = log.lines().filter(|line| line.contains("on config line")).collect();
+    anyhow::ensure!(refused.is_empty(), "it did not take:\n{}", refused.join("\n"));
+    Ok(())
+}
+
 pub(super) fn sessions(told: &str) -> Result<Vec<PeerSession>> {
     let all: serde_json::Map<String, Value> = serde_json::from_str(told).context("FRR's neighbours")?;
     let sessions = all.iter().filter_map(|(peer, details)| {
         let state = shown::text(details, "bgpState")?.to_owned();
         let is_established = state == "Established";
-        Some(PeerSession { peer: peer.parse().ok()?, state, is_established, details: details.to_string() })
+        let families =
+            details.get("addressFamilyInfo").and_then(Value::as_object).into_iter().flat_map(|all| all.values());
+        let prefixes = shown::sum(families, "acceptedPrefixCounter");
+        Some(PeerSession { peer: peer.parse().ok()?, state, is_established, prefixes, details: details.to_string() })
     });
     Ok(sessions.collect())
 }

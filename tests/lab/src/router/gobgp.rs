@@ -90,6 +90,10 @@ pub(super) fn sessions(told: &str) -> Result<Vec<PeerSession>> {
             peer: shown::address(peer.get("conf")?, "neighbor_address")?,
             state: name.to_owned(),
             is_established: name == "Established",
+            prefixes: {
+                let families = peer.get("afi_safis").and_then(Value::as_array).into_iter().flatten();
+                shown::sum(families.filter_map(|family| family.get("state")), "accepted")
+            },
             details: peer.to_string(),
         })
     });

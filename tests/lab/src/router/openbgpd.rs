@@ -74,6 +74,7 @@ pub(super) fn sessions(told: &str) -> Result<Vec<PeerSession>> {
             peer: shown::address(peer, "remote_addr")?,
             state,
             is_established,
+            prefixes: shown::sum(peer.get("stats").and_then(|stats| stats.get("prefixes")), "received"),
             details: peer.to_string(),
         })
     });

@@ -14,6 +14,8 @@ pub struct PeerSession {
     pub state: String,
     /// Is that Established?
     pub is_established: bool,
+    /// How many prefixes it has from the neighbour, of all families.
+    pub prefixes: u64,
     /// What else the router shows of it: JSON, or BIRD's text.
     pub details: String,
 }
@@ -118,6 +120,11 @@ pub(super) fn address(of: &Value, name: &str) -> Option<IpAddr> {
 pub(super) fn texts(of: &Value, name: &str) -> Vec<String> {
     let all = of.get(name).and_then(Value::as_array).into_iter().flatten();
     all.filter_map(|value| Some(value.as_str()?.to_owned())).collect()
+}
+
+/// The sum of what stands under `name` in each of several values.
+pub(super) fn sum<'a>(all: impl IntoIterator<Item = &'a Value>, name: &str) -> u64 {
+    all.into_iter().filter_map(|of| of.get(name)?.as_u64()).sum()
 }
 
 /// The numbers in a text such as `65001 65002`.

@@ -1,5 +1,6 @@
 //! Routers: four daemons, what each shows of the others, and real packets through their kernels.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -89,6 +90,8 @@ pub(crate) async fn speak_and_show(site: &Site) -> Result<()> {
     }
     silence_is_found(frr, bird).await?;
     println!("a silent router is found and comes back: {:.1} s", begin.elapsed().as_secs_f32());
+    every_word_is_understood(frr, bird, gobgp, openbgpd).await?;
+    println!("every word of a description is understood: {:.1} s", begin.elapsed().as_secs_f32());
     Ok(())
 }
 
@@ -169,7 +172,59 @@ async fn silence_is_found(frr: &Router, bird: &Router) -> Result<()> {
     .await?;
     ensure!(begin.elapsed() < Duration::from_secs(3), "found after {:?}: by the hold time?", begin.elapsed());
     bird.resume().await?;
-    frr.established(bird.ipv4(), PATIENCE).await?;
-    bird.restart().await?;
     frr.established(bird.ipv4(), PATIENCE).await.map(drop)
+}
+
+/// All that a description can say, to each daemon; and a line that is none is told.
+async fn every_word_is_understood(frr: &Router, bird: &Router, gobgp: &Router, openbgpd: &Router) -> Result<()> {
+    let full = |router: &Router, number, ipv6| Neighbour {
+        port: 1790,
+        hold_time: 30,
+        ipv4: true,
+        ipv6: true,
+        password: Some("sesame".to_owned()),
+        add_path: true,
+        graceful_restart: true,
+        next_hop_self: true,
+        ..Neighbour::new(if ipv6 { router.ipv6().into() } else { IpAddr::from(router.ipv4()) }, asn(number))
+    };
+    // The first two by IPv6 and one hop, the others by IPv4 and up to three.
+    let near = |router, number| Neighbour { ttl_security: true, extended_next_hop: true, ..full(router, number, true) };
+    let far = |router, number, passive| Neighbour { multihop: Some(3), passive, ..full(router, number, false) };
+    let listens = |number| RouterConfig { port: 1790, ..RouterConfig::new(asn(number)) };
+    let of_bird = listens(2).neighbour(near(frr, 1)).originate("203.0.113.12/32").originate("2001:db8::12/128");
+    let of_openbgpd = listens(4).neighbour(far(gobgp, 3, false)).originate("203.0.113.14/32");
+    tokio::try_join!(frr.start(listens(1).neighbour(near(bird, 2))), bird.start(of_bird))?;
+    gobgp.start(listens(3).neighbour(far(openbgpd, 4, true)).originate("203.0.113.13/32")).await?;
+    openbgpd.start(of_openbgpd).await?;
+    frr.established(bird.ipv6(), PATIENCE).await?;
+    bird.established(frr.ipv6(), PATIENCE).await?;
+    gobgp.established(openbgpd.ipv4(), PATIENCE).await?;
+    openbgpd.established(gobgp.ipv4(), PATIENCE).await?;
+    for (router, prefix, number) in [
+        (frr, "203.0.113.12/32", 2),
+        (frr, "2001:db8::12/128", 2),
+        (gobgp, "203.0.113.14/32", 4),
+        (openbgpd, "203.0.113.13/32", 3),
+    ] {
+        wait_for(PATIENCE, &format!("{} to learn {prefix}", router.name()), || async {
+            Ok(router.paths(prefix).await?.into_iter().find(|path| path.as_path == [asn(number)]))
+        })
+        .await?;
+    }
+    for (router, other, prefixes) in [
+        (frr, IpAddr::from(bird.ipv6()), 2),
+        (bird, frr.ipv6().into(), 0),
+        (gobgp, openbgpd.ipv4().into(), 1),
+        (openbgpd, gobgp.ipv4().into(), 1),
+    ] {
+        let session = router.established(other, PATIENCE).await?;
+        ensure!(session.prefixes == prefixes, "{:?} counts {}: {session:?}", router.software(), session.prefixes);
+    }
+    let wrong = RouterConfig { extra: "this is no line\n".to_owned(), ..listens(1) };
+    for router in [frr, bird, openbgpd] {
+        let outcome = router.start(wrong.clone()).await;
+        ensure!(outcome.is_err(), "{:?} started with a line that is none", router.software());
+    }
+    Ok(())
 }
