@@ -184,6 +184,10 @@ fn exhausted(eip: &Eip, pool: &Pool, open: &Pool, used: &[(IpAddr, &ServiceId)])
             .iter()
             .filter(|range| range.family() == family)
             .fold(0, |sum, range| sum.saturating_add(range.size() - if avoid { buggy_in(*range) } else { 0 }));
+        // Most have more addresses than anybody holds, and need no counting.
+        if PoolSize::try_from(used.len()).is_ok_and(|held| held < total) {
+            continue;
+        }
         let counts = |address: &IpAddr| open.contains(*address) && !(avoid && is_buggy(*address));
         let in_use =
             holdings(used).map(|(address, _)| address).filter(|a| IpFamily::of(*a) == family).filter(counts).count();

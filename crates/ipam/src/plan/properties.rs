@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ironlb_model::{
-    Eip, FamilyPolicy, IngressAddress, IpFamily, OptIn, Pool, Service, ServiceId, Snapshot, TrafficPolicy, WallTime,
+    AddressRange, Eip, FamilyPolicy, IngressAddress, IpFamily, OptIn, Pool, Reservation, Reservee, Service, ServiceId,
+    Snapshot, TrafficPolicy, WallTime,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -40,9 +41,17 @@ fn any_address() -> impl Strategy<Value = IpAddr> {
 fn any_eip(index: usize) -> impl Strategy<Value = Eip> {
     let flags =
         (prop::bool::weighted(0.2), prop::bool::weighted(0.1), prop::bool::weighted(0.5), prop::bool::weighted(0.1));
-    (flags, 0_i64..3, 0_i64..3, prop::option::weighted(0.2, Just("n")), 0_u8..3).prop_map(
-        move |((disabled, deleting, is_default, quiet), priority, created, namespace, sharing)| {
+    let reserved = prop::option::weighted(0.5, (any_address(), prop::option::weighted(0.8, 0_u8..9)));
+    let limits = (reserved, prop::option::weighted(0.3, 0_u64..3));
+    (flags, 0_i64..3, 0_i64..3, prop::option::weighted(0.2, Just("n")), 0_u8..3, limits).prop_map(
+        move |((disabled, deleting, is_default, quiet), priority, created, namespace, sharing, (reserved, quota))| {
             eip(["a", "b", "six"][index], POOLS[index]).with(|e| {
+                if let Some((address, whom)) = reserved.filter(|(address, _)| e.pool.contains(*address)) {
+                    let reservee = whom.map_or(Reservee::Nobody, |n| for_service(&format!("n/s{n}")));
+                    let addresses = Pool::new(&[AddressRange::single(address)], &[]);
+                    e.reservations.push(Reservation { index: 0, addresses, reservee });
+                }
+                e.addresses_per_namespace = quota;
                 (e.disabled, e.deleting, e.is_default, e.auto_assign) = (disabled, deleting, is_default, !quiet);
                 e.priority = priority;
                 e.created = WallTime(created);
@@ -154,7 +163,7 @@ fn ours(snapshot: &Snapshot, service: &Service) -> bool {
     snapshot.settings.selects(service) && !service.deleting
 }
 
-// --- the nine properties ---
+// --- the properties ---
 
 /// 1. The order in which the values came to be does not matter.
 fn order_does_not_matter(planner: Planner, snapshot: &Snapshot) -> Result<(), String> {
@@ -264,7 +273,7 @@ fn believes_alone(service: &Service) -> bool {
 /// 6. Disabling, shrinking, re-prioritising or re-binding an Eip moves nobody.
 fn eips_do_not_move_addresses(planner: Planner, snapshot: &Snapshot) -> Result<(), String> {
     let settled = after_plan(snapshot, &planner(snapshot));
-    let changes: [EipChange; 6] = [
+    let changes: [EipChange; 9] = [
         ("disabled", |e| e.disabled = true),
         ("re-prioritised", |e| e.priority = 100 - e.priority),
         ("re-bound", |e| {
@@ -274,6 +283,12 @@ fn eips_do_not_move_addresses(planner: Planner, snapshot: &Snapshot) -> Result<(
         ("deleting", |e| e.deleting = true),
         ("everything excluded", |e| e.pool = Pool::default()),
         ("quiet", |e| e.auto_assign = false),
+        ("reserved for another", |e| {
+            let addresses = e.span.clone();
+            e.reservations = vec![Reservation { index: 0, addresses, reservee: for_service("zz/other") }];
+        }),
+        ("without quota left", |e| e.addresses_per_namespace = Some(0)),
+        ("unreadable in part", |e| e.withholds = true),
     ];
     for (what, change) in changes {
         let mut changed = settled.clone();
@@ -352,13 +367,100 @@ fn full_is_truly_full(planner: Planner, snapshot: &Snapshot) -> Result<(), Strin
                 for name in eips {
                     let others: Vec<&Arc<Eip>> = snapshot.eips.values().filter(|e| e.name != *name).collect();
                     let free = all_of(&snapshot.eips[name].pool).into_iter().find(|a| {
-                        wanted == [IpFamily::of(*a)] && !taken.contains(a) && others.iter().all(|e| !e.spans(*a))
+                        let is_reserved = snapshot.eips[name].reservations.iter().any(|r| r.addresses.contains(*a));
+                        wanted == [IpFamily::of(*a)]
+                            && !taken.contains(a)
+                            && !is_reserved
+                            && others.iter().all(|e| !e.spans(*a))
                     });
                     check(free.is_none(), || format!("{name} is called full, {free:?} is free"))?;
                 }
                 check(used == total, || format!("{used} of {total} is called full"))?;
             }
         }
+    }
+    Ok(())
+}
+
+/// What the plan gives anew: Service, address, and the Eip, where only one has the address.
+fn given_anew<'s>(snapshot: &'s Snapshot, plan: &Plan) -> Vec<(&'s Service, IpAddr, &'s Eip)> {
+    let mut given = Vec::new();
+    for (id, addresses) in held_after(snapshot, plan) {
+        let service = snapshot.services[&id].as_ref();
+        for address in addresses.into_iter().filter(|a| service.addresses().all(|held| held != *a)) {
+            let mut eips = snapshot.eips.values().filter(|e| e.spans(address));
+            if let (Some(eip), None) = (eips.next(), eips.next()) {
+                given.push((service, address, eip.as_ref()));
+            }
+        }
+    }
+    given
+}
+
+fn reservee(eip: &Eip, address: IpAddr) -> Option<&Reservee> {
+    eip.reservations.iter().find(|r| r.addresses.contains(address)).map(|r| &r.reservee)
+}
+
+/// 10. Nobody gets what is reserved for others.
+fn reservations_are_kept(planner: Planner, snapshot: &Snapshot) -> Result<(), String> {
+    for (service, address, eip) in given_anew(snapshot, &planner(snapshot)) {
+        let is_for_others = reservee(eip, address).is_some_and(|reservee| !reservee.includes(service));
+        check(!is_for_others, || format!("{} got {address}, which is reserved for others", service.id))?;
+    }
+    Ok(())
+}
+
+/// 11. Who has nothing, and asks for nothing else, gets what is reserved for it, whatever else is free.
+fn who_has_a_reservation_gets_it(planner: Planner, snapshot: &Snapshot) -> Result<(), String> {
+    let after = held_after(snapshot, &planner(snapshot));
+    let taken: BTreeSet<IpAddr> = snapshot.services.values().flat_map(|s| s.addresses().collect::<Vec<_>>()).collect();
+    for service in snapshot.services.values().filter(|s| ours(snapshot, s)) {
+        let asks = !service.wish.is_empty() || service.wanted_eip.is_some() || !service.remembered.is_empty();
+        if asks || !service.ingress.is_empty() {
+            continue;
+        }
+        for eip in snapshot.eips.values().filter(|e| !e.disabled && !e.deleting) {
+            for address in all_of(&eip.pool).into_iter().filter(|a| !taken.contains(a)) {
+                let is_for_it = reservee(eip, address).is_some_and(|reservee| reservee.includes(service));
+                let is_alone = snapshot.eips.values().all(|e| e.name == eip.name || !e.spans(address));
+                if is_for_it && is_alone && crate::keep::wanted_families(service).contains(&IpFamily::of(address)) {
+                    check(after[&service.id].contains(&address), || format!("{} did not get {address}", service.id))?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// 12. No namespace gets more than its quota, save by a reservation.
+fn quotas_are_kept(planner: Planner, snapshot: &Snapshot) -> Result<(), String> {
+    let plan = planner(snapshot);
+    let mut anew: BTreeMap<_, BTreeSet<IpAddr>> = BTreeMap::new();
+    let mut reserved = BTreeSet::new();
+    for (service, address, eip) in given_anew(snapshot, &plan) {
+        if reservee(eip, address).is_some() {
+            reserved.insert(address);
+        } else {
+            anew.entry((&eip.name, &service.id.namespace)).or_default().insert(address);
+        }
+    }
+    let after = held_after(snapshot, &plan);
+    for ((name, namespace), addresses) in anew {
+        let (eip, mut held) = (&snapshot.eips[name], BTreeSet::<IpAddr>::new());
+        let is_alone = |a: &IpAddr| snapshot.eips.values().all(|e| e.name == *name || !e.spans(*a));
+        for (_, of_one) in after.iter().filter(|(id, _)| id.namespace == *namespace) {
+            held.extend(of_one.iter().filter(|a| eip.spans(**a) && is_alone(a) && !reserved.contains(*a)));
+        }
+        let before: BTreeSet<IpAddr> = snapshot
+            .services
+            .values()
+            .filter(|s| s.id.namespace == *namespace)
+            .flat_map(|s| s.addresses().collect::<Vec<_>>())
+            .collect();
+        // One that the namespace held before is no addition.
+        let adds = addresses.iter().any(|a| !before.contains(a));
+        let is_kept = eip.addresses_per_namespace.is_none_or(|limit| held.len() as u64 <= limit);
+        check(!adds || is_kept, || format!("{namespace} has {held:?} of {name}"))?;
     }
     Ok(())
 }
@@ -372,9 +474,10 @@ proptest! {
 
     #[test]
     fn every_plan_keeps_the_rules(snapshot in any_snapshot()) {
-        let properties: [Property; 8] = [
+        let properties: [Property; 11] = [
             order_does_not_matter, holders_are_lawful, new_addresses_are_in_an_eip, it_settles, others_do_not_move,
-            eips_do_not_move_addresses, every_refusal_has_a_reason, full_is_truly_full,
+            eips_do_not_move_addresses, every_refusal_has_a_reason, full_is_truly_full, reservations_are_kept,
+            who_has_a_reservation_gets_it, quotas_are_kept,
         ];
         for (n, property) in properties.into_iter().enumerate() {
             prop_assert_eq!(property(the_real_one, &snapshot), Ok(()), "property {} of the list", n);

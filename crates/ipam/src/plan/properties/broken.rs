@@ -117,9 +117,29 @@ fn without_the_last(snapshot: &Snapshot) -> Plan {
     for eip in changed.eips.values_mut() {
         let eip = Arc::make_mut(eip);
         if let Some(last) = eip.pool.last() {
-            eip.pool = Pool::new(eip.pool.ranges(), &[ironlb_model::AddressRange::single(last)]);
+            eip.pool = Pool::new(eip.pool.ranges(), &[AddressRange::single(last)]);
         }
     }
+    with_services_of(snapshot, the_real_one(&changed))
+}
+
+/// Nobody looks at who an address is reserved for.
+fn without_reservations(snapshot: &Snapshot) -> Plan {
+    changed_eips(snapshot, |eip| eip.reservations.clear())
+}
+
+/// What is reserved is kept from everybody, also from whom it is for.
+fn reserved_for_nobody(snapshot: &Snapshot) -> Plan {
+    changed_eips(snapshot, |eip| eip.reservations.iter_mut().for_each(|r| r.reservee = Reservee::Nobody))
+}
+
+fn without_quotas(snapshot: &Snapshot) -> Plan {
+    changed_eips(snapshot, |eip| eip.addresses_per_namespace = None)
+}
+
+fn changed_eips(snapshot: &Snapshot, change: fn(&mut Eip)) -> Plan {
+    let mut changed = snapshot.clone();
+    changed.eips.values_mut().for_each(|eip| change(Arc::make_mut(eip)));
     with_services_of(snapshot, the_real_one(&changed))
 }
 
@@ -134,4 +154,7 @@ fn each_property_sees_a_planner_that_breaks_it() {
     assert!(is_seen(used_and_free_are_all, usage_by_holders as Usage), "7");
     assert!(is_seen(every_refusal_has_a_reason, without_reasons), "8");
     assert!(is_seen(full_is_truly_full, without_the_last), "9");
+    assert!(is_seen(reservations_are_kept, without_reservations), "10");
+    assert!(is_seen(who_has_a_reservation_gets_it, reserved_for_nobody), "11");
+    assert!(is_seen(quotas_are_kept, without_quotas), "12");
 }
