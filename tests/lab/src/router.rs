@@ -150,6 +150,35 @@ impl Router {
         running.daemons.iter().try_for_each(Daemon::kill)
     }
 
+    /// Kills one of its programs (SIGKILL) and leaves the others: `bgpd` or `bfdd` of FRR. [`Router::resume`] starts it again.
+    ///
+    /// # Errors
+    /// It has no such program, or never ran.
+    pub fn kill_program(&self, name: &str) -> Result<()> {
+        let running = self.running()?;
+        let label = format!("{}/{name}", self.name());
+        let daemon = running.daemons.iter().find(|daemon| daemon.name() == label);
+        daemon.with_context(|| format!("{} runs no {name}", self.name()))?.kill()
+    }
+
+    /// Stops all programs where they are (SIGSTOP): the kernel goes on forwarding and answering for TCP, nobody speaks.
+    ///
+    /// # Errors
+    /// A signal cannot be sent.
+    pub fn freeze(&self) -> Result<()> {
+        let Some(running) = self.lock().clone() else { return Ok(()) };
+        running.daemons.iter().try_for_each(Daemon::freeze)
+    }
+
+    /// Lets them go on.
+    ///
+    /// # Errors
+    /// A signal cannot be sent.
+    pub fn thaw(&self) -> Result<()> {
+        let Some(running) = self.lock().clone() else { return Ok(()) };
+        running.daemons.iter().try_for_each(Daemon::thaw)
+    }
+
     /// Runs one question on the daemon's own command line and gives what it prints: `vtysh -c`, `birdc`, `gobgp`, `bgpctl`.
     ///
     /// # Errors

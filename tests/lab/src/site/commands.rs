@@ -34,6 +34,17 @@ impl Site {
         self.run(argv, input.to_owned()).await
     }
 
+    /// [`Site::kubectl`] with a folder of plugins in PATH.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn kubectl_with_plugins(&self, folder: &Path, arguments: &[&str]) -> Result<String> {
+        let path = format!("PATH={}:{}", folder.display(), self.binaries.search_path());
+        let mut argv = vec!["/usr/bin/env".to_owned(), path, self.binaries.path("controlplane"), "kubectl".to_owned()];
+        argv.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self.run(argv, String::new()).await
+    }
+
     /// Runs Helm with all rights and gives its standard output.
     ///
     /// # Errors

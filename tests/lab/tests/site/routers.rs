@@ -161,9 +161,9 @@ async fn kernels_spread(site: &Site, routers: &[&Router]) -> Result<()> {
     Ok(())
 }
 
-/// A killed daemon is found by BFD at once and by nobody else; started again, it is back.
+/// A frozen daemon is found by BFD at once, and is back when it goes on; a killed one leaves the rest of its router alone.
 async fn silence_is_found(frr: &Router, bird: &Router) -> Result<()> {
-    bird.kill()?;
+    bird.freeze()?;
     let begin = Instant::now();
     wait_for(PATIENCE, "FRR to lose BIRD", || async {
         let all = frr.bfd_sessions().await?;
@@ -171,7 +171,12 @@ async fn silence_is_found(frr: &Router, bird: &Router) -> Result<()> {
     })
     .await?;
     ensure!(begin.elapsed() < Duration::from_secs(3), "found after {:?}: by the hold time?", begin.elapsed());
-    bird.resume().await?;
+    bird.thaw()?;
+    frr.established(bird.ipv4(), PATIENCE).await?;
+    ensure!(frr.kill_program("bird").is_err(), "FRR runs no bird");
+    frr.kill_program("bfdd")?;
+    ensure!(frr.bfd_sessions().await.is_err() && frr.sessions().await.is_ok(), "bfdd alone is dead");
+    frr.resume().await?;
     frr.established(bird.ipv4(), PATIENCE).await.map(drop)
 }
 
