@@ -41,7 +41,9 @@ pub struct SitePlan {
     pub title: &'static str,
     /// The site's description.
     pub spec: fn() -> SiteSpec,
-    /// What is shown on it first, up to [`AT_ONCE`] at once: scenarios that ask and tell nobody but the API server, and that nothing
+    /// What is shown on it before ironlb is there, and installs it. Where there is none, or it is not wanted, ironlb is installed first.
+    pub before: Option<Scenario>,
+    /// What is shown on it then, up to [`AT_ONCE`] at once: scenarios that ask and tell nobody but the API server, and that nothing
     /// in another namespace can disturb. So none of them makes a default Eip, or a Service that takes an address from any Eip,
     /// or counts on the time that something takes.
     pub together: Vec<Scenario>,
@@ -52,7 +54,7 @@ pub struct SitePlan {
 impl SitePlan {
     /// All of its scenarios.
     pub fn all(&self) -> impl Iterator<Item = &Scenario> {
-        self.together.iter().chain(&self.scenarios)
+        self.before.iter().chain(&self.together).chain(&self.scenarios)
     }
 }
 
@@ -90,15 +92,19 @@ pub async fn run(capsule: &Capsule, plans: &[SitePlan], filter: &Filter, records
         let wanted = |scenarios: &[Scenario]| -> Vec<Scenario> {
             scenarios.iter().filter(|scenario| filter.admits(scenario.name)).copied().collect()
         };
+        let before = plan.before.filter(|scenario| filter.admits(scenario.name));
         let (together, one_by_one) = (wanted(&plan.together), wanted(&plan.scenarios));
-        let count = together.len() + one_by_one.len();
+        let count = usize::from(before.is_some()) + together.len() + one_by_one.len();
         tally.left_out += plan.all().count() - count;
         if count == 0 {
             continue;
         }
         println!("\nsite: {}", plan.title);
         let start = Instant::now();
-        let raised = Stage::raise(capsule, (plan.spec)(), records).await;
+        let raised = match before {
+            Some(_) => Stage::bare(capsule, (plan.spec)(), records).await,
+            None => Stage::raise(capsule, (plan.spec)(), records).await,
+        };
         let stage = match raised {
             Ok(stage) => stage,
             Err(error) => {
@@ -108,6 +114,10 @@ pub async fn run(capsule: &Capsule, plans: &[SitePlan], filter: &Filter, records
             }
         };
         tally.note(&format!("site: {}", plan.title), start.elapsed(), Ok(()));
+        if let Some(scenario) = before {
+            let (took, outcome) = timed(&stage, &scenario).await;
+            tally.note(scenario.name, took, outcome);
+        }
         let shared = RefCell::new(tally);
         at_once(&stage, together, &shared).await;
         tally = shared.into_inner();

@@ -23,6 +23,7 @@ pub mod selection;
 pub mod shared_addresses;
 pub mod speaker_frozen;
 pub mod speaker_killed;
+pub mod take_over;
 pub mod two_families;
 
 use ironlb_lab::{ProxyMode, SiteSpec};
@@ -36,6 +37,7 @@ pub fn plans() -> Vec<SitePlan> {
         SitePlan {
             title: "three nodes, kube-proxy in nftables mode",
             spec: || SiteSpec::new(3).clients(2),
+            before: None,
             together: vec![
                 no_eip_fits::SCENARIO,
                 objects_with_faults::SCENARIO,
@@ -69,6 +71,7 @@ pub fn plans() -> Vec<SitePlan> {
         SitePlan {
             title: "two nodes, kube-proxy in iptables mode",
             spec: || SiteSpec::new(2).clients(2).proxy_mode(ProxyMode::Iptables),
+            before: Some(take_over::SCENARIO),
             together: Vec::new(),
             scenarios: vec![
                 Scenario { name: "quick-start-iptables", ..quick_start::SCENARIO },
