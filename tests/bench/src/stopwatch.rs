@@ -3,7 +3,9 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// Runs `decide` so many times and prints best, median and worst beside the bar. Says whether the median keeps to it.
+use crate::table::row;
+
+/// Runs `decide` so many times and prints median, best and worst beside the bar. Says whether the median keeps to it.
 ///
 /// What is measured is the time this thread spent on a processor: a decision waits for nothing, and what else runs on the machine is
 /// not its doing.
@@ -17,9 +19,8 @@ pub fn report<T>(what: &str, runs: usize, bar: Duration, mut decide: impl FnMut(
         .collect();
     times.sort_unstable();
     let (best, median, worst) = (times[0], times[times.len() / 2], times[times.len() - 1]);
-    let verdict = if median <= bar { "ok" } else { "TOO SLOW" };
-    println!("  {what:<66} best {best:>8.2?}  median {median:>8.2?}  worst {worst:>8.2?}  bar {bar:>6.0?}  {verdict}");
-    median <= bar
+    let measured = format!("{median:.1?} ({best:.1?} to {worst:.1?})");
+    row(what, &measured, &format!("{bar:.0?}"), median <= bar)
 }
 
 /// A moment of this thread's time on a processor, or of the clock where the kernel does not tell that.
