@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kube::client::ClientBuilder;
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kube::client::{Body, ConfigExt};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use tower::util::MapResponseLayer;
+use tower::{BoxError, ServiceBuilder};
 
 use crate::throttle::Throttle;
 
@@ -82,14 +85,9 @@ impl Clients {
     pub fn from_config(config: Config) -> Result<Self, ConnectError> {
         let server = config.cluster_url.to_string();
         let throttle = Throttle::default();
-        let told = throttle.clone();
-        let look = MapResponseLayer::new(move |answer| {
-            told.look(&answer);
-            answer
-        });
-        let ordinary = ClientBuilder::try_from(patient(config.clone())).map_err(ConnectError::Unusable)?;
-        let ordinary = ordinary.with_layer(&look).build();
-        let lease = Client::try_from(impatient(config)).map_err(ConnectError::Unusable)?;
+        let ordinary = connected(patient(config.clone()), throttle.clone()).map_err(ConnectError::Unusable)?;
+        // What the Lease's requests are told is the election's affair.
+        let lease = connected(impatient(config), Throttle::default()).map_err(ConnectError::Unusable)?;
         Ok(Self { ordinary, lease, throttle, server })
     }
 }
@@ -107,6 +105,38 @@ async fn find(source: &Source) -> Result<Config, ConnectError> {
             .map_err(|source| ConnectError::Kubeconfig { path: "of this user".to_owned(), source }),
         None => Config::infer().await.map_err(ConnectError::NoCredentials),
     }
+}
+
+/// kube's own stack, with one thing more: what the network does not take within [`REQUEST_TIMEOUT`] is dropped with its connection.
+///
+/// Without that the kernel goes on trying after the request was given up and the connection closed, for minutes: a write of a leader
+/// that was cut off would arrive when the network is mended, long after another began to lead.
+fn connected(config: Config, throttle: Throttle) -> kube::Result<Client> {
+    if config.proxy_url.is_some() {
+        // A proxy holds what it was given for as long as it likes, so nothing is gained; and kube says what it can do with this one.
+        return Client::try_from(config);
+    }
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_tcp_user_timeout(Some(REQUEST_TIMEOUT));
+    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(tcp)?);
+    connector.set_connect_timeout(config.connect_timeout);
+    connector.set_read_timeout(config.read_timeout);
+    connector.set_write_timeout(config.write_timeout);
+    connector.set_reset_reader_on_write(config.reset_reader_on_write);
+    let client: hyper_util::client::legacy::Client<_, Body> =
+        hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
+    let stack = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_response(move |answer| {
+            throttle.look(&answer);
+            answer
+        })
+        .map_err(BoxError::from)
+        .service(client);
+    Ok(Client::new(stack, config.default_namespace))
 }
 
 /// Retries inside the client are off everywhere: they would hide a refusal for minutes (15 attempts, up to 1000 s apart) from the code
