@@ -38,7 +38,7 @@ pub struct Explanation {
     pub families: Vec<Search>,
     /// The vips of the verdict: with whom they are shared, who announces them.
     pub vips: Vec<VipReport>,
-    /// The conditions that the Service should show.
+    /// The conditions that the Service should show; none while OpenELB runs and nothing is written.
     pub conditions: Vec<Condition>,
     /// Its endpoints, where the snapshot has them.
     pub endpoints: Option<Arc<Endpoints>>,
@@ -174,7 +174,9 @@ pub fn explain(snapshot: &Snapshot, id: &ServiceId) -> Option<Explanation> {
     let families = if is_ours { onlooker.searches(wanted_families(&service), &verdict) } else { Vec::new() };
     let announcers = Announcers::new(snapshot);
     let vips = verdict.vips.iter().map(|vip| vip_report(vip, snapshot, &service, &announcers)).collect();
-    let projection = project_with(&service, &verdict, &announcers);
+    // While OpenELB runs nothing is written.
+    let is_written = snapshot.openelb.is_empty();
+    let projection = is_written.then(|| project_with(&service, &verdict, &announcers)).flatten();
     let is_of_interest = |issue: &&Issue| match &issue.object {
         ObjectRef::Service(of) => of == id,
         ObjectRef::Eip(_) => is_ours,

@@ -47,6 +47,7 @@ impl Telling {
                 owned_count: Some(i64::try_from(report.owned_count).unwrap_or(i64::MAX)),
                 owned: Some(report.owned.iter().map(owned_vip).collect()),
             }),
+            bgp: None,
             withheld_count: Some(count(report.withheld.len())),
             withheld: Some(report.withheld.iter().map(withheld).collect()),
             conflicts: Some(conflicts.iter().take(MAX_CONFLICTS).map(conflict).collect()),

@@ -166,7 +166,7 @@ fn conditions(page: &Page<'_>) -> Vec<String> {
         };
         let known = |due: &&Condition| [ADDRESS_ASSIGNED, ANNOUNCED].contains(&due.kind.as_str());
         let due = page.explanation.conditions.iter().filter(known).filter(is_news);
-        lines.extend(due.map(|due| format!("to be written: {}", condition(due))));
+        lines.extend(due.map(|due| format!("to be written: {} is {}: {}", due.kind, due.status.as_str(), due.reason)));
     }
     lines
 }

@@ -102,8 +102,8 @@ pub(crate) fn family_policy(policy: FamilyPolicy) -> &'static str {
 pub(crate) fn search(search: &Search, page: &Page<'_>) -> String {
     let family = search.family;
     let refused = match &search.outcome {
-        Some(Err(reason)) => format!("{}: {reason}", reason.category()),
-        _ => String::new(),
+        Some(Err(reason)) => reason.category(),
+        _ => "",
     };
     let is_refused = !refused.is_empty();
     match search.sought {
@@ -111,7 +111,7 @@ pub(crate) fn search(search: &Search, page: &Page<'_>) -> String {
             let held = page.explanation.verdict.addresses().filter(|address| IpFamily::of(*address) == family);
             let held: Vec<_> = held.collect();
             match (held.as_slice(), page.explanation.verdict.unmet.first()) {
-                ([], Some(reason)) => format!("{family}: no Eip is asked: {}: {reason}", reason.category()),
+                ([], Some(reason)) => format!("{family}: no Eip is asked: {}", reason.category()),
                 ([], None) => format!("{family}: no Eip is asked"),
                 (held, _) => format!("{family}: it has {}, so no Eip is asked", list(held)),
             }
