@@ -82,7 +82,12 @@ pub(crate) fn draft<'s>(service: &'s Arc<Service>, view: &View<'_>) -> Draft<'s>
     if draft.verdict.standing != Standing::Ours {
         if !is_left_alone && !only_observes && has_trace(service) {
             draft.verdict.leaves = true;
-            draft.verdict.released = service.addresses().filter(|a| is_written_by_us(service, *a, view)).collect();
+            draft.verdict.released = if service.is_load_balancer || !service.ingress.is_empty() {
+                service.addresses().filter(|a| is_written_by_us(service, *a, view)).collect()
+            } else {
+                // With the type the API server takes the status away itself; that the address is free is still to be told.
+                service.remembered.clone()
+            };
         }
         return draft;
     }

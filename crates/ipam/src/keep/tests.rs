@@ -155,6 +155,12 @@ fn a_service_that_leaves_gives_back_what_ironlb_gave_and_nothing_else() {
     };
     for (what, one, kind_wanted, released) in [
         ("opted out", was_ours(&["10.0.0.1"], &["10.0.0.1"]), Kind::Release, ips(&["10.0.0.1"])),
+        (
+            "its type was changed, and with that the API server emptied its status",
+            was_ours(&[], &["10.0.0.1"]).with(|s| s.is_load_balancer = false),
+            Kind::Release,
+            ips(&["10.0.0.1"]),
+        ),
         ("another wrote its own meanwhile", was_ours(&["10.0.0.2"], &["10.0.0.1"]), Kind::Release, vec![]),
         (
             "OpenELB gave it",
