@@ -5,7 +5,7 @@
 //! belongs to it. Of an UPDATE received it keeps the prefixes alone: attributes are judged and let go.
 //!
 //! It is our own and not a crate from outside: those that speak all of this hold ten times the code for families that a speaker
-//! which imports nothing never asks for, and index into what the network sent. Two of them judge this one in its tests.
+//! which imports nothing never asks for, and index into what the network sent. One of them judges this one in its tests.
 
 pub(crate) mod attribute;
 pub mod capability;

@@ -80,9 +80,7 @@ impl Timing {
     /// The send hold time of a session with this hold time; `None` without one.
     #[must_use]
     pub fn send_hold(&self, hold: Option<Duration>) -> Option<Duration> {
-        //= https://www.rfc-editor.org/rfc/rfc9687#section-4
-        //# the value of SendHoldTime should be the greater of 8 minutes or 2
-        //# times the negotiated HoldTime.
+        // RFC 9687: by default the greater of eight minutes and twice the hold time.
         let hold = hold?;
         Some(self.send_hold.unwrap_or_else(|| (hold * 2).max(Duration::from_secs(8 * 60))))
     }

@@ -78,8 +78,10 @@ pub(crate) fn spell(attributes: &Attributes, family: Family, export: Export<'_>)
     extended.extend(attributes.link_bandwidth.map(|bytes| link_bandwidth(bytes, export)));
     writer.extended_communities(extended.into_iter());
     //= https://www.rfc-editor.org/rfc/rfc6793#section-4.2.2
-    //# The NEW BGP speaker MUST also send the AS4_PATH attribute with the AS
-    //# path information
+    //# The NEW BGP speaker MUST also send the AS path information in the
+    //# AS4_PATH attribute (encoded with four-octet AS numbers), except for
+    //# the case where all of the AS path information is composed of mappable
+    //# four-octet AS numbers only.
     if !session.four_octet_as && path.iter().any(|asn| u16::try_from(asn.get()).is_err()) {
         writer.as4_path(&path);
     }
@@ -89,11 +91,9 @@ pub(crate) fn spell(attributes: &Attributes, family: Family, export: Export<'_>)
 
 fn path(attributes: &Attributes, session: &Negotiated) -> Vec<Asn> {
     //= https://www.rfc-editor.org/rfc/rfc4271#section-5.1.2
-    //# When a BGP speaker originates a route then: a) the originating speaker
-    //# includes its own AS number in a path segment, of type AS_SEQUENCE, in
-    //# the AS_PATH attribute of all UPDATE messages sent to an external peer.
-    //# b) the originating speaker includes an empty AS_PATH attribute in all
-    //# UPDATE messages sent to internal peers.
+    //# the originating speaker includes its own AS number in a path segment, of
+    //# type AS_SEQUENCE, in the AS_PATH attribute of all UPDATE messages sent
+    //# to an external peer.
     let own = if session.is_internal() { 0 } else { 1 + usize::from(attributes.prepend) };
     std::iter::repeat_n(session.local_as, own).chain(attributes.as_path.iter().copied()).collect()
 }
@@ -139,6 +139,3 @@ impl From<IpAddr> for NextHop {
         Self::Address(address)
     }
 }
-
-#[cfg(test)]
-mod tests;

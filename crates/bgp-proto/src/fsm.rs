@@ -245,14 +245,16 @@ impl Fsm {
         match event {
             Event::Open(negotiated) => self.confirm(around, negotiated),
             //= https://www.rfc-editor.org/rfc/rfc4271#section-8.2.2
-            //# If a TcpConnectionFails event (Event 18) is received, the local
-            //# system: closes the BGP connection, restarts the ConnectRetryTimer,
-            //# continues to listen for a connection that may be initiated by the
-            //# remote BGP peer, and changes its state to Active.
+            //# If a TcpConnectionFails event (Event 18) is received, the local system:
+            //# - closes the BGP connection, - restarts the ConnectRetryTimer, -
+            //# continues to listen for a connection that may be initiated by the remote
+            //# BGP peer, and - changes its state to Active.
             Event::ConnectionFailed => self.active(around, DownReason::ConnectionClosed),
             Event::Keepalive => self.idle_unexpected(around, MessageKind::Keepalive, Some(fsm::OPEN_SENT)),
             Event::Update => self.idle_unexpected(around, MessageKind::Update, Some(fsm::OPEN_SENT)),
             Event::RouteRefresh => self.idle_unexpected(around, MessageKind::RouteRefresh, Some(fsm::OPEN_SENT)),
+            // It does not run here.
+            Event::Timer(Timer::Keepalive) => {}
             other => self.in_any_open(around, other),
         }
     }
@@ -276,18 +278,15 @@ impl Fsm {
     fn in_established(&mut self, around: &mut Surroundings<'_>, event: Event) {
         match event {
             //= https://www.rfc-editor.org/rfc/rfc4271#section-8.2.2
-            //# If the local system receives a KEEPALIVE message (Event 26), the
-            //# local system: restarts its HoldTimer, if the negotiated HoldTime
-            //# value is non-zero, and remains in the Established state.
+            //# If the local system receives a KEEPALIVE message (Event 26), the local
+            //# system: - restarts its HoldTimer, if the negotiated HoldTime value is
+            //# non-zero, and - remains in the Established state.
             Event::Keepalive | Event::Update => self.restart_hold(around),
             Event::RouteRefresh => {}
             Event::ConnectionFailed => self.idle(around, DownReason::ConnectionClosed, None),
             Event::Open(_) => self.idle_unexpected(around, MessageKind::Open, Some(fsm::ESTABLISHED)),
             Event::Timer(Timer::SendHold) => {
-                //= https://www.rfc-editor.org/rfc/rfc9687#section-3.2
-                //# If the SendHoldTimer_Expires (Event 29) occurs, then the local
-                //# system: (optionally) sends a NOTIFICATION message with the BGP
-                //# Error Code "Send Hold Timer Expired"
+                // RFC 9687, event 29: a NOTIFICATION is tried, which a peer that does not read will hardly see.
                 let notification = Notification::new(error::SEND_HOLD_TIMER, 0, Vec::new());
                 self.idle(around, DownReason::SendHoldTimerExpired, Some(notification));
             }
@@ -343,9 +342,7 @@ impl Fsm {
             Stop::Quiet => return None,
         };
         let restart = self.negotiated.as_ref().and_then(|negotiated| negotiated.graceful_restart);
-        //= https://www.rfc-editor.org/rfc/rfc8538#section-3.1
-        //# When the "N" bit has been exchanged by two peers, to distinguish ...
-        //# a "Hard Reset" is used
+        // RFC 8538 §3: with the N bit from both, only a hard reset says that the routes are to go.
         Some(if restart.is_some_and(|restart| restart.notification) { plain.hard_reset() } else { plain })
     }
 
@@ -396,10 +393,7 @@ impl Fsm {
         }
     }
 
-    //= https://www.rfc-editor.org/rfc/rfc9687#section-3.1
-    //# Each time the local system sends a BGP message, it restarts its
-    //# SendHoldTimer unless the SendHoldTime value is zero or the negotiated
-    //# HoldTime value is zero
+    // RFC 9687: restarted by each message sent, which for us is one that the socket took; without a hold time there is none.
     pub(crate) fn restart_send_hold(&mut self, around: &mut Surroundings<'_>) {
         let hold = self.negotiated.as_ref().and_then(|negotiated| negotiated.hold_time);
         if let Some(time) = around.config.timing.send_hold(hold).filter(|_| self.state == State::Established) {
@@ -444,8 +438,8 @@ impl Fsm {
 
     fn idle_unexpected(&mut self, around: &mut Surroundings<'_>, kind: MessageKind, subcode: Option<u8>) {
         //= https://www.rfc-editor.org/rfc/rfc6608#section-4
-        //# the Data field of the NOTIFICATION message MUST contain a 1-octet,
-        //# unsigned integer that indicates the type of the unexpected message.
+        //# The Data field is a 1-octet, unsigned integer that indicates the type of
+        //# the unexpected message.
         let notification = subcode.map(|subcode| Notification::new(error::FSM, subcode, vec![kind.number()]));
         self.idle(around, DownReason::Unexpected { kind, state: self.state }, notification);
     }

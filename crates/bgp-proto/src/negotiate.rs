@@ -242,6 +242,3 @@ fn families(config: &Config, abilities: &Abilities) -> BTreeMap<Family, Negotiat
     }
     families
 }
-
-#[cfg(test)]
-mod tests;

@@ -290,10 +290,7 @@ impl Peer {
             return;
         }
         match state {
-            //= https://www.rfc-editor.org/rfc/rfc9384#section-4
-            //# When a BGP connection is terminated due to a BFD session going into
-            //# the Down state, the BGP speaker SHOULD send a NOTIFICATION message
-            //# with the error code "Cease" and the error subcode "BFD Down".
+            // RFC 9384: such an end is told as Cease, BFD Down.
             BfdState::Down => {
                 let ends = |fsm: &Fsm| fsm.link.is_some();
                 for slot in [Slot::Second, Slot::First] {
@@ -543,6 +540,8 @@ fn ended_by_failure(reason: &DownReason) -> bool {
     )
 }
 
+#[cfg(test)]
+mod pair;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

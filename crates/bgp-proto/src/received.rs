@@ -66,9 +66,7 @@ impl Received {
 }
 
 fn too_many(family: Family, limit: u32) -> (DownReason, Notification) {
-    //= https://www.rfc-editor.org/rfc/rfc4486#section-4
-    //# the Data field ... Address Family Identifier, Subsequent Address Family
-    //# Identifier, and the upper bound in the format
+    // RFC 4486 §4: the family and the upper bound go along as data.
     let (afi, safi) = family.numbers();
     let mut notification = Notification::cease(cease::MAXIMUM_PREFIXES);
     notification.data.extend(afi.to_be_bytes());

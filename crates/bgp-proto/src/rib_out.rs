@@ -315,8 +315,8 @@ impl RibOut {
     }
 
     //= https://www.rfc-editor.org/rfc/rfc7313#section-4
-    //# it MUST NOT send a BoRR message for an <AFI, SAFI> to its peer before it
-    //# sends the EoR message for the <AFI, SAFI>
+    //# it MUST NOT send a BoRR for an <AFI, SAFI> to a neighbor before it sends
+    //# the EoR for the <AFI, SAFI> to the neighbor.
     fn refresh_to_begin(&mut self) -> Option<Family> {
         let asked = |marks: &Marks| marks.refresh == Some(Refresh::Asked) && !marks.owes_end_of_rib;
         let (family, marks) = self.marks.iter_mut().find(|(_, marks)| asked(marks))?;
@@ -399,5 +399,3 @@ fn longest(family: Family) -> ironlb_model::Prefix {
 mod model_peer;
 #[cfg(test)]
 mod properties;
-#[cfg(test)]
-mod tests;

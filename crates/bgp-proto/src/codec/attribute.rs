@@ -79,8 +79,9 @@ impl AttributeWriter {
             segments(path, |asn| asn.get().to_be_bytes())
         } else {
             //= https://www.rfc-editor.org/rfc/rfc6793#section-4.2.2
-            //# the NEW BGP speaker MUST send the AS path information as a
-            //# combination of AS_PATH and AS4_PATH ... encoded with 2-octet
+            //# When communicating with an OLD BGP speaker, a NEW BGP speaker MUST send
+            //# the AS path information in the AS_PATH attribute encoded with two-octet
+            //# AS numbers.
             segments(path, |asn| asn.to_two_octets().to_be_bytes())
         };
         self.put(flag::TRANSITIVE, kind::AS_PATH, &value);

@@ -206,6 +206,3 @@ impl Abilities {
         self.families.contains(&family.numbers()) || (self.families.is_empty() && family == Family::Ipv4Unicast)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -49,9 +49,7 @@ impl Notification {
     /// This one, so wrapped that a peer which keeps routes over a NOTIFICATION does not keep them over this (RFC 8538 §3.1).
     #[must_use]
     pub fn hard_reset(&self) -> Self {
-        //= https://www.rfc-editor.org/rfc/rfc8538#section-3.1
-        //# the data portion of the NOTIFICATION is encoded as follows: | Error
-        //# Code | Error Subcode | Data
+        // RFC 8538 §3.1: the data of a hard reset is the code, the subcode and the data of what it stands for.
         let mut data = vec![self.code, self.subcode];
         data.extend(&self.data);
         Self::new(error::CEASE, cease::HARD_RESET, data)

@@ -143,8 +143,7 @@ fn read_parameters(parameters: &[u8], wide: bool) -> Result<Vec<Capability>, Ope
             return Err(OpenError::Parameter(kind));
         }
         //= https://www.rfc-editor.org/rfc/rfc5492#section-4
-        //# A BGP speaker MUST be prepared to accept such multiple instances of
-        //# the Capabilities Optional Parameter
+        //# a BGP speaker MUST be prepared to accept such multiple instances.
         let mut inside = Reader::new(value);
         while let Some(number) = inside.byte() {
             let value = inside.counted().ok_or(OpenError::Malformed)?;

@@ -24,7 +24,7 @@ pub(crate) fn announce(
     let mut attributes = Vec::new();
     if !classic {
         //= https://www.rfc-editor.org/rfc/rfc7606#section-5.1
-        //# the MP_REACH_NLRI or MP_UNREACH_NLRI attribute (if present) SHALL be
+        //# The MP_REACH_NLRI or MP_UNREACH_NLRI attribute (if present) SHALL be
         //# encoded as the very first path attribute in an UPDATE message.
         attributes = mp_reach(family, spelled.next_hop, &nlri);
     }

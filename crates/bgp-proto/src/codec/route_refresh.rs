@@ -86,6 +86,3 @@ impl RouteRefresh {
         emit(MessageKind::RouteRefresh, &[high, low, kind, self.safi])
     }
 }
-
-#[cfg(test)]
-mod tests;

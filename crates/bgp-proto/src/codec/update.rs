@@ -136,8 +136,8 @@ impl UpdateError {
             //# Attribute.  The Data field MUST contain the unrecognized attribute
             Self::WellKnown { bytes, .. } => (update::UNRECOGNIZED_WELL_KNOWN, bytes.clone()),
             //= https://www.rfc-editor.org/rfc/rfc4271#section-6.3
-            //# If this field is syntactically incorrect, then the Error Subcode
-            //# MUST be set to Invalid Network Field.
+            //# If the field is syntactically incorrect, then the Error Subcode MUST be
+            //# set to Invalid Network Field.
             Self::Network => (update::INVALID_NETWORK_FIELD, Vec::new()),
         };
         Notification::new(error::UPDATE, subcode, data)
@@ -178,15 +178,17 @@ pub fn inspect(body: &[u8], context: UpdateContext) -> Result<Inspected, UpdateE
     if nlri.is_empty() && inspected.withdrawn.is_empty() && found.seen.len() == 1 {
         inspected.end_of_rib = found.unreached.as_ref().filter(|(_, gone)| gone.is_empty()).and_then(|(of, _)| *of);
     }
-    let has_place = !nlri.is_empty() || found.reached.is_some();
+    let has_place = !nlri.is_empty() || found.is_foreign || found.reached.as_ref().is_some_and(|came| !came.is_empty());
     inspected.announced = nlri;
     inspected.announced.extend(found.reached.unwrap_or_default());
     inspected.withdrawn.extend(found.unreached.map(|(_, gone)| gone).unwrap_or_default());
     inspected.discarded = found.discarded;
     if let Some(fault) = found.withdraw {
         //= https://www.rfc-editor.org/rfc/rfc7606#section-5.2
-        //# if the UPDATE message contains neither ... then the error handling
-        //# "session reset" approach MUST be used
+        //# if any path attribute errors are encountered in such an UPDATE message
+        //# and if any encountered error specifies an error-handling approach other
+        //# than "attribute discard", then the "session reset" approach MUST be
+        //# used.
         if !has_place {
             return Err(UpdateError::NothingToWithdraw(fault));
         }
@@ -240,6 +242,8 @@ struct Attributes {
     context: UpdateContext,
     seen: BTreeSet<u8>,
     reached: Option<Vec<Prefix>>,
+    /// It announces prefixes of a family that is not ours.
+    is_foreign: bool,
     unreached: Option<(Option<Family>, Vec<Prefix>)>,
     withdraw: Option<Fault>,
     discarded: Vec<Fault>,
@@ -247,7 +251,15 @@ struct Attributes {
 
 impl Attributes {
     const fn new(context: UpdateContext) -> Self {
-        Self { context, seen: BTreeSet::new(), reached: None, unreached: None, withdraw: None, discarded: Vec::new() }
+        Self {
+            context,
+            seen: BTreeSet::new(),
+            reached: None,
+            is_foreign: false,
+            unreached: None,
+            withdraw: None,
+            discarded: Vec::new(),
+        }
     }
 
     /// The first fault counts: it is the one that an operator has to look for.
@@ -279,9 +291,8 @@ impl Attributes {
                     return Err(UpdateError::Multiprotocol { attribute: number, bytes: start.to_vec() });
                 }
                 //= https://www.rfc-editor.org/rfc/rfc7606#section-4
-                //# the "treat-as-withdraw" approach MUST be used ... and the Total
-                //# Attribute Length MUST be relied upon to enable the beginning of
-                //# the NLRI field to be located.
+                //# the Total Attribute Length MUST be relied upon to enable the beginning
+                //# of the NLRI field to be located.
                 self.treat(number, Withdraw(Length));
                 return Ok(());
             };
@@ -311,12 +322,19 @@ impl Attributes {
             }
             return Ok(());
         };
+        let is_flagged_right = flags & (flag::OPTIONAL | flag::TRANSITIVE) == wanted;
         if is_multiprotocol {
+            //= https://www.rfc-editor.org/rfc/rfc7606#section-5.3
+            //# the MP_REACH_NLRI or MP_UNREACH_NLRI attribute of an update SHALL be
+            //# considered to be incorrect if any of the following are true:
+            if !is_flagged_right {
+                return Err(UpdateError::Multiprotocol { attribute: number, bytes: raw.to_vec() });
+            }
             self.multiprotocol(number, value).map_err(|wrong| {
                 wrong.unwrap_or(UpdateError::Multiprotocol { attribute: number, bytes: raw.to_vec() })
             })?;
         }
-        let treatment = if flags & (flag::OPTIONAL | flag::TRANSITIVE) == wanted {
+        let treatment = if is_flagged_right {
             judge(number, value, self.context)
         } else {
             //= https://www.rfc-editor.org/rfc/rfc7606#section-3
@@ -358,6 +376,7 @@ impl Attributes {
             None => Vec::new(),
         };
         if number == kind::MP_REACH_NLRI {
+            self.is_foreign = family.is_none();
             self.reached = Some(found);
         } else {
             self.unreached = Some((family, found));
@@ -417,8 +436,8 @@ fn judge(number: u8, value: &[u8], context: UpdateContext) -> Result<(), Treatme
         kind::AS_PATH => demand(is_path(value, context.four_octet_as, context.internal), Withdraw(Value)),
         kind::NEXT_HOP | kind::MULTI_EXIT_DISC => demand(length == 4, Withdraw(Length)),
         //= https://www.rfc-editor.org/rfc/rfc7606#section-7.5
-        //# if it is received from an external neighbor, it SHALL be discarded
-        //# using the approach of "attribute discard"
+        //# if the LOCAL_PREF attribute is received from an external neighbor, it
+        //# SHALL be discarded using the approach of "attribute discard"
         kind::LOCAL_PREF | kind::ORIGINATOR_ID | kind::CLUSTER_LIST if !context.internal => Err(Discard(FromExternal)),
         kind::LOCAL_PREF | kind::ORIGINATOR_ID => demand(length == 4, Withdraw(Length)),
         kind::CLUSTER_LIST | kind::COMMUNITIES => demand(is_multiple(length, 4), Withdraw(Length)),

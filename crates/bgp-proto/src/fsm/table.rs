@@ -162,7 +162,9 @@ fn the_whole_transition_table_with_delay_open() {
         if !matches!(event, Event::ConnectionUp(..)) {
             world.handle(&mut fsm, event);
             let done: Vec<String> = world.outputs.iter().map(words).collect();
-            lines.push(format!("{name:<20} {:<12} {}", format!("{:?}", fsm.state), done.join(", ")).trim_end().to_owned());
+            lines.push(
+                format!("{name:<20} {:<12} {}", format!("{:?}", fsm.state), done.join(", ")).trim_end().to_owned(),
+            );
         }
     }
     insta::assert_snapshot!("delay_open", lines.join("\n"));

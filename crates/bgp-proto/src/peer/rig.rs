@@ -57,7 +57,8 @@ pub(crate) struct Rig {
 impl Rig {
     /// Configured, with routes, not begun.
     pub(crate) fn new(config: Config) -> Self {
-        let mut rig = Self { peer: Peer::new(config, 1, false), now: Timestamp::from_millis(1000), outputs: Vec::new() };
+        let mut rig =
+            Self { peer: Peer::new(config, 1, false), now: Timestamp::from_millis(1000), outputs: Vec::new() };
         rig.put(Input::Desired(routes(3)));
         rig
     }

@@ -76,9 +76,11 @@ fn an_implementation_must_reject_hold_times_of_one_or_two_seconds() {
 
 #[test]
 fn what_an_open_says_of_its_sender_must_be_true() {
-    let four = |number| move |open: &mut crate::codec::Open| {
-        open.capabilities.retain(|capability| !matches!(capability, Capability::FourOctetAs(_)));
-        open.capabilities.push(Capability::FourOctetAs(number));
+    let four = |number| {
+        move |open: &mut crate::codec::Open| {
+            open.capabilities.retain(|capability| !matches!(capability, Capability::FourOctetAs(_)));
+            open.capabilities.push(Capability::FourOctetAs(number));
+        }
     };
     type Change = Box<dyn Fn(&mut crate::codec::Open)>;
     let wrong: [(Change, (u8, u8)); 5] = [
@@ -276,8 +278,11 @@ fn without_a_hold_time_there_is_no_send_hold_timer() {
 
 #[test]
 fn a_notification_is_never_answered_with_one() {
-    for reach in [Rig::open_sent(config()), Rig::open_confirm(config(), &their_open(1)), Rig::established(config(), &their_open(1))]
-    {
+    for reach in [
+        Rig::open_sent(config()),
+        Rig::open_confirm(config(), &their_open(1)),
+        Rig::established(config(), &their_open(1)),
+    ] {
         let (mut rig, connection) = reach;
         let cease = Notification::shutdown(2, "maintenance until noon");
         rig.receive(connection, cease.encode(4096));
@@ -615,7 +620,10 @@ fn more_prefixes_than_allowed_end_the_session_and_the_same_one_again_does_not() 
         rig.receive(connection, an_update(5));
     }
     assert_eq!(rig.peer.state(), State::Established);
-    assert_eq!((rig.peer.received().held(Family::Ipv4Unicast), rig.peer.received().announced(Family::Ipv4Unicast)), (Some(5), 500));
+    assert_eq!(
+        (rig.peer.received().held(Family::Ipv4Unicast), rig.peer.received().announced(Family::Ipv4Unicast)),
+        (Some(5), 500)
+    );
     rig.receive(connection, an_update(6));
     assert_eq!(rig.notification(), Some(Notification::new(6, 1, vec![0, 1, 1, 0, 0, 0, 5])));
 }

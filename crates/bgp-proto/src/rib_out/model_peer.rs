@@ -139,8 +139,7 @@ impl ModelPeer {
         }
         if let Some(as4) = as4 {
             // One sequence, four octets each: what two octets could not say.
-            view.path =
-                as4[2..].chunks(4).map(|n| u32::from_be_bytes(n.try_into().expect("four octets"))).collect();
+            view.path = as4[2..].chunks(4).map(|n| u32::from_be_bytes(n.try_into().expect("four octets"))).collect();
         }
         if came.is_empty() && gone.is_empty() && parsed.attributes.is_empty() {
             *self.ends_of_rib.entry(Family::Ipv4Unicast).or_default() += 1;
