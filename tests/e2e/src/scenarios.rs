@@ -7,6 +7,7 @@ pub mod crd_rules;
 pub mod eip_in_use;
 pub mod every_process_is_a_pods;
 pub mod examples_apply;
+pub mod explain;
 pub mod faults;
 pub mod helm_uninstall;
 pub mod helm_upgrade;
@@ -40,6 +41,7 @@ pub fn plans() -> Vec<SitePlan> {
             before: None,
             together: vec![
                 no_eip_fits::SCENARIO,
+                explain::SCENARIO,
                 objects_with_faults::SCENARIO,
                 refused_status_write::SCENARIO,
                 eip_in_use::SCENARIO,

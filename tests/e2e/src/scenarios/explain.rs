@@ -1,0 +1,135 @@
+//! What a person is told who asks why: `kubectl ironlb explain`, by the real kubectl, out of the release's own binary.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use ironlb_api::names::condition;
+use serde_json::{Value, json};
+
+use crate::ground::Ground;
+use crate::manifests;
+use crate::release;
+use crate::runner::Scenario;
+
+/// A served Service, one that waits, one of somebody else's, one that is not there; and a user who may not read everything.
+pub const SCENARIO: Scenario = Scenario {
+    name: "explain",
+    shows: "kubectl ironlb explain says whose a Service is, which Eips were asked and why not, its address, and why nobody announces it",
+    first_address: 200,
+    run: |ground| Box::pin(run(ground)),
+};
+
+async fn run(ground: &Ground<'_>) -> Result<()> {
+    let plugin = Plugin::unpack(ground).await?;
+    ground.eip(1).await?;
+    ground.service("held").await?;
+    let vip = ground.served("held").await?.to_string();
+    ground.condition("held", condition::ANNOUNCED, "False").await?;
+    ground.service("waits").await?;
+    ground.condition("waits", condition::ADDRESS_ASSIGNED, "False").await?;
+    ground.apply(&manifests::service("others", ground.name(), "loadBalancerClass: example.com/other")).await?;
+
+    let (namespace, pool) = (ground.name(), ground.name());
+    let held = plugin.explain(&[&format!("{namespace}/held")]).await?;
+    says(
+        &held,
+        &[
+            "ironlb's: annotation lb.kubesphere.io/v1alpha1 is openelb",
+            "as Deployment ironlb-system/ironlb-controller runs",
+            &format!("out of Eip {pool} (annotation eip.openelb.kubesphere.io/v1alpha2)"),
+            &format!("{vip}, out of Eip {pool}, held"),
+            "NoEndpoints: no node announces it",
+            "endpoints: 0 of 0 ready",
+        ],
+    )?;
+    let waits = plugin.explain(&["waits", "--namespace", namespace]).await?;
+    says(&waits, &["it gets none: EipFull", &format!("1 of 1 in use in Eip {pool}"), "named", "1/1"])?;
+    let others = plugin.explain(&[&format!("{namespace}/others")]).await?;
+    says(
+        &others,
+        &["not ironlb's: its spec.loadBalancerClass is example.com/other, and ironlb serves ironlb.io/ironlb"],
+    )?;
+
+    let text = plugin.explain(&[&format!("{namespace}/waits"), "-o", "json"]).await?;
+    let told: Value = serde_json::from_str(&text).with_context(|| text.clone())?;
+    let eip = told["families"][0]["eips"].as_array().and_then(|eips| eips.iter().find(|eip| eip["name"] == pool));
+    let eip = eip.with_context(|| format!("Eip {pool} is not told: {told:#}"))?;
+    ensure!(eip["finding"] == "EipFull" && eip["used"] == 1 && eip["total"] == 1, "{eip:#}");
+    ensure!(told["verdict"] == "Pending" && told["unmet"][0]["reason"] == "EipFull", "{told:#}");
+
+    let missing = plugin.explain(&[&format!("{namespace}/missing")]).await;
+    let said = missing.err().context("a Service that is not there was explained")?.to_string();
+    says(&said, &[&format!("there is no Service {namespace}/missing"), &format!("{namespace}/held")])?;
+
+    // A user who may read one namespace is told that Service, and which rights the rest would take.
+    let viewer = plugin.viewer(ground).await?;
+    let part = plugin.explain(&[&format!("{namespace}/held"), "--kubeconfig", &viewer]).await?;
+    says(
+        &part,
+        &[
+            "ironlb's: annotation lb.kubesphere.io/v1alpha1 is openelb",
+            &format!("{vip}, as its status shows"),
+            "you lack the right to list services in all namespaces",
+            "you lack the right to list eips.network.kubesphere.io",
+            "you lack the right to list speakers.ironlb.io",
+        ],
+    )?;
+    ensure!(!part.contains("EipFull") && !part.contains("NoEip"), "it decides without knowing the Eips:\n{part}");
+    fs::remove_dir_all(&plugin.folder)?;
+    Ok(())
+}
+
+fn says(said: &str, facts: &[&str]) -> Result<()> {
+    for fact in facts {
+        ensure!(said.contains(fact), "it does not say {fact:?}:\n{said}");
+    }
+    Ok(())
+}
+
+/// A folder with the plugin, as a user has one in PATH.
+struct Plugin<'a> {
+    ground: &'a Ground<'a>,
+    folder: PathBuf,
+}
+
+impl<'a> Plugin<'a> {
+    /// Takes the binary out of a running container: it is the image's.
+    async fn unpack(ground: &'a Ground<'a>) -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("{}-plugin-{}", ground.name(), std::process::id()));
+        fs::create_dir_all(&folder)?;
+        let node = ground.stage().site.node(1);
+        let speaker = release::speaker_on(node).await?;
+        let (program, link) = (folder.join("ironlb"), folder.join("kubectl-ironlb"));
+        fs::copy(format!("/proc/{}/exe", speaker.lab_pid), &program).context("the speaker's program")?;
+        if !link.exists() {
+            symlink(&program, &link)?;
+        }
+        Ok(Self { ground, folder })
+    }
+
+    /// `kubectl ironlb explain service ...`
+    async fn explain(&self, arguments: &[&str]) -> Result<String> {
+        let command = [["ironlb", "explain", "service"].as_slice(), arguments].concat();
+        self.ground.stage().site.kubectl_with_plugins(&self.folder, &command).await
+    }
+
+    /// The kubeconfig of a user who may read what is in the namespace and nothing else.
+    async fn viewer(&self, ground: &Ground<'_>) -> Result<String> {
+        ground.kubectl(&["create", "serviceaccount", "viewer"]).await?;
+        let account = format!("--serviceaccount={}:viewer", ground.name());
+        ground.kubectl(&["create", "rolebinding", "viewer", "--clusterrole=view", &account]).await?;
+        let token = ground.kubectl(&["create", "token", "viewer"]).await?;
+        let config = ground.kubectl(&["config", "view", "--raw", "--minify", "--flatten", "-o", "json"]).await?;
+        let mut config: Value = serde_json::from_str(&config)?;
+        config["users"][0]["user"] = json!({"token": token.trim()});
+        let path = self.folder.join("viewer.json");
+        fs::write(&path, config.to_string())?;
+        Ok(text(&path)?.to_owned())
+    }
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().context("a path that is not text")
+}
