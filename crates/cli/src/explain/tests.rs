@@ -45,7 +45,7 @@ fn snapshot(manifests: &str) -> Snapshot {
             }
             "EndpointSlice" => {
                 let slice = translate::endpoint_slice(&typed(object)).expect("of a Service");
-                let merged = translate::merge([slice.endpoints.as_slice()].into_iter());
+                let merged = translate::merge([slice.endpoints.as_slice()]);
                 snapshot.endpoints.insert(slice.service, Arc::new(merged));
             }
             other => panic!("{other} is not used here"),
