@@ -11,6 +11,9 @@ pub mod explain;
 pub mod faults;
 pub mod helm_uninstall;
 pub mod helm_upgrade;
+pub mod leader_cut_off;
+pub mod leader_frozen;
+pub mod leader_stopped;
 pub mod leaving;
 pub mod lost_status;
 pub mod many_services;
@@ -61,6 +64,9 @@ pub fn plans() -> Vec<SitePlan> {
                 selection::SCENARIO,
                 faults::SCENARIO,
                 controller_leader_killed::SCENARIO,
+                leader_stopped::SCENARIO,
+                leader_frozen::SCENARIO,
+                leader_cut_off::SCENARIO,
                 speaker_killed::SCENARIO,
                 speaker_frozen::SCENARIO,
                 owner_cut_off::SCENARIO,
