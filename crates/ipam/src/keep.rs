@@ -11,6 +11,7 @@ use ironlb_model::{FamilyPolicy, IngressAddress, IpFamily, Service, ServiceId, S
 use crate::condition::ADDRESS_ASSIGNED;
 use crate::eligible::{Standing, has_trace, standing};
 use crate::in_flight::InFlight;
+use crate::plan::Pass;
 use crate::precedence::names;
 use crate::reason::{HELD_BY_OLDER_RULE, Reason};
 use crate::reserved::Reserved;
@@ -32,6 +33,14 @@ pub(crate) struct Need {
     pub(crate) replaces: Vec<IpAddr>,
     /// What came of it.
     pub(crate) outcome: Option<Result<(), Reason>>,
+}
+
+impl Need {
+    /// Is it to be looked at in this pass? Whoever lost its status while its wish cannot be granted gets back what it held: a wish that
+    /// cannot be granted changes nothing.
+    pub(crate) fn is_open(&self, pass: Pass) -> bool {
+        self.outcome.is_none() || pass == Pass::GiveBack && matches!(self.outcome, Some(Err(_)))
+    }
 }
 
 /// A verdict in the making.

@@ -117,15 +117,16 @@ pub(crate) fn plan_before(snapshot: &Snapshot, in_flight: &InFlight, witness: &m
     for (pass, give) in passes {
         for draft in &mut in_need {
             let Draft { service, verdict, needs } = &mut **draft;
-            for need in needs.iter_mut().filter(|need| need.outcome.is_none()) {
-                if let Some(outcome) = give(&mut desk, service, need) {
-                    witness.settled(&mut desk, service, need, pass, &outcome);
-                    need.outcome = Some(outcome.map(|(address, eip)| {
-                        desk.taken.add(address, service);
-                        desk.quotas.add(eip, address, service);
-                        verdict.vips.push(desk.new_vip(service, address, eip));
-                    }));
-                }
+            for need in needs.iter_mut().filter(|need| need.is_open(pass)) {
+                let Some(outcome) = give(&mut desk, service, need) else { continue };
+                witness.settled(&mut desk, service, need, pass, &outcome);
+                let outcome = outcome.map(|(address, eip)| {
+                    desk.taken.add(address, service);
+                    desk.quotas.add(eip, address, service);
+                    verdict.vips.push(desk.new_vip(service, address, eip));
+                });
+                // A wish that was refused stays refused, also where the Service gets back what it held before.
+                need.outcome = need.outcome.take().or(Some(outcome));
             }
         }
     }

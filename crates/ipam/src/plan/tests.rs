@@ -126,3 +126,18 @@ fn what_is_in_flight_is_taken_and_its_service_waits() {
     assert!(plan.services[0].verdict.in_flight);
     assert_eq!(vips(&plan, "n/t"), ips(&["10.0.0.2"]));
 }
+
+#[test]
+fn a_lost_status_comes_back_also_where_the_wish_cannot_be_granted() {
+    let pool = eip("a", "10.0.0.1-10.0.0.9").default_eip();
+    let holder = service("n/holder").holds(&["10.0.0.3"]);
+    let lost = |wish: &str| service("n/s").wish(&[wish]).with(|s| s.remembered = ips(&["10.0.0.7"]));
+    for (wish, want, why) in [
+        ("10.0.0.3", "10.0.0.7", vec!["WishTaken"]),
+        ("10.9.9.9", "10.0.0.7", vec!["WishOutsideEveryEip"]),
+        ("10.0.0.5", "10.0.0.5", vec![]),
+    ] {
+        let plan = planned(&snapshot(std::slice::from_ref(&pool), &[holder.clone(), lost(wish)]));
+        assert_eq!((vips(&plan, "n/s"), reasons(&plan, "n/s")), (ips(&[want]), why), "{wish}");
+    }
+}

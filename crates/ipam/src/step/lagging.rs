@@ -29,6 +29,16 @@ enum Op {
     OptIn { who: u8, is_in: bool },
     /// The user disables the Eip or shrinks it, or makes it as it was.
     Eip { disabled: bool, shrunk: bool },
+    /// A backup is restored without the statuses of Services: this one's is empty, its annotation is there.
+    LoseStatus { who: u8 },
+    /// The Eip's status is emptied.
+    LoseEipStatus,
+    /// Somebody takes the label and OpenELB's finalizer off.
+    Strip { who: u8 },
+    /// An Eip of more priority comes or goes.
+    BetterEip { is_there: bool },
+    /// The Eip is deleted by force, or is there again.
+    EipGone { is_gone: bool },
     /// The watch shows so many more changes.
     Deliver { count: u8 },
     /// The controller makes a step.
@@ -73,6 +83,10 @@ enum Rules {
     HastyTakeOver,
     /// No answer counts as a refusal.
     NoAnswerIsNo,
+    /// What a Service held before its status was lost is not looked at.
+    NothingRemembered,
+    /// What lies in no Eip is let go.
+    OnlyWithAnEip,
 }
 
 fn any_op() -> impl Strategy<Value = Op> {
@@ -84,6 +98,11 @@ fn any_op() -> impl Strategy<Value = Op> {
         2 => (who(), wish()).prop_map(|(who, wish)| Op::Wish { who, wish }),
         1 => (who(), any::<bool>()).prop_map(|(who, is_in)| Op::OptIn { who, is_in }),
         1 => (any::<bool>(), any::<bool>()).prop_map(|(disabled, shrunk)| Op::Eip { disabled, shrunk }),
+        2 => who().prop_map(|who| Op::LoseStatus { who }),
+        1 => Just(Op::LoseEipStatus),
+        1 => who().prop_map(|who| Op::Strip { who }),
+        1 => any::<bool>().prop_map(|is_there| Op::BetterEip { is_there }),
+        1 => any::<bool>().prop_map(|is_gone| Op::EipGone { is_gone }),
         6 => (0_u8..4).prop_map(|count| Op::Deliver { count }),
         8 => Just(Op::Step),
         10 => prop_oneof![
@@ -130,6 +149,21 @@ fn each_rule_is_needed() {
     for rules in [Rules::Forgetful, Rules::HastyTakeOver, Rules::NoAnswerIsNo] {
         assert!(gives_one_twice(rules), "{rules:?}");
     }
+}
+
+/// Do random sequences find that this rule set moves or loses an address?
+fn loses_one(rules: Rules, how: &str) -> bool {
+    let mut runner = TestRunner::deterministic();
+    let strategy = prop::collection::vec(any_op(), 5..80);
+    let mut faults =
+        (0..3000).filter_map(|_| run(rules, &strategy.new_tree(&mut runner).expect("no filter").current()).err());
+    faults.any(|fault| fault.contains(how))
+}
+
+#[test]
+fn lost_statuses_and_lost_eips_are_seen() {
+    assert!(loses_one(Rules::NothingRemembered, "was not given back"));
+    assert!(loses_one(Rules::OnlyWithAnEip, "by nobody's doing"));
 }
 
 #[test]

@@ -21,7 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(4);
 #[derive(Debug, Clone)]
 enum Change {
     Service(ServiceId, Option<Arc<Service>>),
-    Eip(Arc<Eip>),
+    Eip(EipName, Option<Arc<Eip>>),
 }
 
 /// All of it, with the user.
@@ -43,6 +43,8 @@ pub(super) struct World {
     told: BTreeMap<(ServiceId, IpAddr), usize>,
     /// Which were given because they were wished for.
     asked: BTreeSet<(ServiceId, IpAddr)>,
+    /// What Services held whose status was lost, as long as nothing else happened that bears on it.
+    lost: BTreeMap<ServiceId, Vec<IpAddr>>,
 }
 
 pub(super) fn id(who: u8) -> ServiceId {
@@ -75,6 +77,7 @@ impl World {
             given: BTreeMap::new(),
             told: BTreeMap::new(),
             asked: BTreeSet::new(),
+            lost: BTreeMap::new(),
         };
         world.store_eip(pool());
         world.deliver(usize::MAX);
@@ -97,7 +100,7 @@ impl World {
         eip.version = ResourceVersion(self.version);
         let eip = Arc::new(eip);
         self.eips.insert(eip.name.clone(), Arc::clone(&eip));
-        self.log.push(Change::Eip(eip));
+        self.log.push(Change::Eip(eip.name.clone(), Some(eip)));
         ResourceVersion(self.version)
     }
 
@@ -189,8 +192,11 @@ impl World {
                 Change::Service(id, None) => {
                     self.view.services.remove(&id);
                 }
-                Change::Eip(eip) => {
-                    self.view.eips.insert(eip.name.clone(), eip);
+                Change::Eip(name, Some(eip)) => {
+                    self.view.eips.insert(name, eip);
+                }
+                Change::Eip(name, None) => {
+                    self.view.eips.remove(&name);
                 }
             }
         }
@@ -207,16 +213,34 @@ impl World {
         if self.rules == Rules::Forgetful {
             self.memory = Memory::new(Limits { request_timeout: TIMEOUT });
         }
-        let step = step(&self.view, &mut self.memory, self.now);
+        let view = self.seen_by_the_rules();
+        let step = step(&view, &mut self.memory, self.now);
         self.outbox.extend(step.actions);
         [step.next_wake, step.relist_after].into_iter().flatten().min()
+    }
+
+    /// The view, for a controller that looks away from a part of it.
+    fn seen_by_the_rules(&self) -> Snapshot {
+        let mut view = self.view.clone();
+        for service in view.services.values_mut().map(Arc::make_mut) {
+            match self.rules {
+                Rules::NothingRemembered if service.ingress.is_empty() => service.remembered.clear(),
+                Rules::OnlyWithAnEip if service.opt_in == OptIn::Ours && view.eips.is_empty() => {
+                    service.opt_in = OptIn::Other
+                }
+                _ => {}
+            }
+        }
+        view
     }
 
     fn send(&mut self, fate: Fate) -> Result<(), String> {
         let Some(Planned { id, action }) = self.outbox.pop_front() else { return Ok(()) };
         let unknown = match self.rules {
             Rules::NoAnswerIsNo => Outcome::Refused { message: "no answer".to_owned() },
-            Rules::Real | Rules::Forgetful | Rules::HastyTakeOver => Outcome::Unknown,
+            Rules::Real | Rules::Forgetful | Rules::HastyTakeOver | Rules::NothingRemembered | Rules::OnlyWithAnEip => {
+                Outcome::Unknown
+            }
         };
         let outcome = match fate {
             Fate::Answered => self.carry_out(&action)?,
@@ -283,7 +307,25 @@ impl World {
         }
     }
 
+    /// What this does to a Service or Eip is reason enough for an address not to come back.
+    fn note_what_bears_on_lost(&mut self, op: &Op) {
+        match op {
+            Op::Create { who, .. } if self.services.contains_key(&id(*who)) => {}
+            Op::Create { wish, .. } | Op::Wish { wish: wish @ Some(_), .. } => {
+                // Another may ask for it, and a wish goes before what was held.
+                let wish = wish.map(address);
+                self.lost.retain(|_, held| held.iter().all(|held| Some(*held) != wish));
+            }
+            Op::Eip { .. } | Op::EipGone { .. } | Op::BetterEip { .. } => self.lost.clear(),
+            _ => {}
+        }
+        if let Op::Delete { who } | Op::Wish { who, .. } | Op::OptIn { who, .. } = op {
+            self.lost.remove(&id(*who));
+        }
+    }
+
     pub(super) fn perform(&mut self, op: &Op) -> Result<(), String> {
+        self.note_what_bears_on_lost(op);
         match op {
             Op::Create { who, wish, port } if !self.services.contains_key(&id(*who)) => {
                 let created = WallTime(i64::try_from(self.version).unwrap() / 3);
@@ -306,8 +348,21 @@ impl World {
             Op::OptIn { who, is_in } => {
                 self.change(*who, |s| s.opt_in = if *is_in { OptIn::Ours } else { OptIn::Absent });
             }
+            Op::LoseStatus { who } => self.lose_status(&id(*who)),
+            Op::LoseEipStatus => {
+                if let Some(eip) = self.eips.get(&EipName::from("a")) {
+                    let status = ironlb_model::EipStatus::default();
+                    self.store_eip(Eip { status, ..(**eip).clone() });
+                }
+            }
+            Op::Strip { who } => self.change(*who, |s| (s.eip_label, s.has_openelb_finalizer) = (None, false)),
+            Op::BetterEip { is_there } => {
+                self.have_eip(eip("better", "10.0.0.1-10.0.0.2").default_eip().with(|e| e.priority = -5), *is_there);
+            }
+            Op::EipGone { is_gone } => self.have_eip(pool(), !is_gone),
             Op::Eip { disabled, shrunk } => {
-                let mut eip = (*self.eips[&EipName::from("a")]).clone();
+                let Some(eip) = self.eips.get(&EipName::from("a")) else { return Ok(()) };
+                let mut eip = (**eip).clone();
                 eip.disabled = *disabled;
                 eip.span = if *shrunk { Pool::new(&ranges("10.0.0.1"), &[]) } else { pool().span };
                 eip.pool = eip.span.clone();
@@ -325,6 +380,49 @@ impl World {
             Op::TakeOver => self.take_over(),
         }
         Ok(())
+    }
+
+    fn have_eip(&mut self, eip: Eip, is_there: bool) {
+        match (is_there, self.eips.contains_key(&eip.name)) {
+            (true, false) => {
+                self.store_eip(eip);
+            }
+            (false, true) => {
+                self.version += 1;
+                self.eips.remove(&eip.name);
+                self.log.push(Change::Eip(eip.name, None));
+            }
+            _ => {}
+        }
+    }
+
+    fn lose_status(&mut self, id: &ServiceId) {
+        let Some(before) = self.services.get(id).cloned() else { return };
+        let held: Vec<IpAddr> = before.addresses().collect();
+        let mut after = (*before).clone();
+        (after.ingress, after.conditions, after.assigned_at) = (Vec::new(), Vec::new(), None);
+        if after == *before {
+            return;
+        }
+        // Only one that an enabled Eip has, that nobody shares or asks for, and that is written down, comes back for certain.
+        let others = || self.services.values().filter(|o| o.id != *id);
+        let is_clear = |a: &IpAddr| {
+            self.eips.values().any(|e| e.spans(*a) && !e.disabled)
+                && self.eips.values().all(|e| !e.disabled)
+                && others()
+                    .all(|o| !o.wish.contains(a) && !o.remembered.contains(a) && o.addresses().all(|held| held != *a))
+        };
+        let wishes_for_another = before.wish.iter().any(|wish| !held.contains(wish));
+        if before.opt_in == OptIn::Ours
+            && !held.is_empty()
+            && !before.deleting
+            && !wishes_for_another
+            && held == before.remembered
+            && held.iter().all(is_clear)
+        {
+            self.lost.insert(id.clone(), held);
+        }
+        self.store(after);
     }
 
     /// Lets everything come to rest, all requests succeeding, and looks at what is shown.
@@ -355,6 +453,12 @@ impl World {
     }
 
     fn shows_what_is(&self) -> Result<(), String> {
+        for (id, held) in &self.lost {
+            let now: Vec<IpAddr> = self.services.get(id).map(|s| s.addresses().collect()).unwrap_or_default();
+            if now != *held {
+                return Err(format!("{held:?} was not given back to {id}, which has {now:?}"));
+            }
+        }
         let mut held: BTreeMap<IpAddr, BTreeSet<ServiceId>> = BTreeMap::new();
         for service in self.services.values() {
             let is_ours = service.opt_in == OptIn::Ours && !service.deleting;
@@ -370,14 +474,16 @@ impl World {
                 return Err(format!("in the end {service:?}"));
             }
             let vips: Vec<IpAddr> = service.addresses().collect();
-            if service.remembered != vips {
+            // What a disabled or shrunk Eip does not give back now is remembered for later.
+            if service.remembered != vips && !(vips.is_empty() && is_ours) {
                 return Err(format!("{} holds {vips:?} and remembers {:?}", service.id, service.remembered));
             }
             for address in vips {
                 held.entry(address).or_default().insert(service.id.clone());
             }
         }
-        let eip = &self.eips[&EipName::from("a")];
+        // With another Eip beside it, or without it, it depends on the order of events which one shows an address.
+        let Some(eip) = self.eips.get(&EipName::from("a")).filter(|_| self.eips.len() == 1) else { return Ok(()) };
         // What lies outside a shrunk Eip is listed as long as its status lists it, which a lost status may have ended.
         for (address, holders) in held.iter().filter(|(address, _)| eip.spans(**address)) {
             if eip.status.used.get(address) != Some(holders) {
