@@ -20,6 +20,7 @@ pub mod handover;
 pub mod ledger;
 pub mod load;
 pub mod manifests;
+pub mod other_writer;
 pub mod owner;
 pub mod release;
 pub mod row;

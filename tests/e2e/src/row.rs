@@ -27,6 +27,8 @@ enum Want {
     Addresses { addresses: Vec<String>, reason: String, told: Vec<String> },
     /// The addresses that it has must not be called enough.
     NotEnough { addresses: Vec<String>, reason: String, told: Vec<String> },
+    /// This address, which another load balancer gave it.
+    OfOther { address: String },
     /// Nothing of ironlb's on it, and nothing said about it.
     Nothing,
     /// Nothing of ironlb's on it any more, and no address.
@@ -148,6 +150,13 @@ impl Row {
         self
     }
 
+    /// It is to keep this address, which another load balancer gave it, and to say so.
+    #[must_use]
+    pub fn is_held_by_other(mut self, address: &str) -> Self {
+        self.want = Want::OfOther { address: address.to_owned() };
+        self
+    }
+
     /// ironlb is to leave it alone.
     #[must_use]
     pub fn is_left_alone(mut self) -> Self {
@@ -184,6 +193,12 @@ impl Row {
         let label = service.labels().get(label::EIP);
         let remembered = service.annotations().get(annotation::ADDRESSES);
         let (wanted, status, reason, texts) = match &self.want {
+            Want::OfOther { address } => {
+                let told = told.with_context(|| format!("{} has no condition yet", self.name))?;
+                let is_told = told.status == "False" && told.reason == "HeldByOther" && told.message.contains(address);
+                ensure!(has == [address.as_str()] && is_told, "{} has {has:?} and says {told:?}", self.name);
+                return Ok(());
+            }
             Want::Nothing | Want::Released => {
                 let untouched = told.is_none() && label.is_none() && remembered.is_none();
                 ensure!(untouched, "{} is not left alone: {label:?} {remembered:?} {told:?}", self.name);
@@ -354,6 +369,9 @@ mod tests {
             (row("a").waits("EipFull", &[]), &shown(&[], "True", "EipFull"), false),
             (row("a").waits("EipFull", &[]), &shown(&[one], "False", "EipFull"), false),
             (row("a").lacks(one, "EipFull", &[]), &shown(&[one], "False", "EipFull"), true),
+            (row("a").is_held_by_other(one), &shown(&[one], "False", "HeldByOther"), false),
+            (row("a").is_held_by_other("Eip pool"), &shown(&["Eip pool"], "False", "HeldByOther"), true),
+            (row("a").is_held_by_other("Eip pool"), &shown(&["Eip pool"], "True", "HeldByOther"), false),
             (row("a").is_left_alone(), &bare, true),
             (row("a").is_left_alone(), &served, false),
             (row("a").is_left_alone(), &taken, true),

@@ -11,6 +11,7 @@ pub mod explain;
 pub mod faults;
 pub mod helm_uninstall;
 pub mod helm_upgrade;
+pub mod kept_for_some;
 pub mod leader_cut_off;
 pub mod leader_frozen;
 pub mod leader_stopped;
@@ -19,6 +20,7 @@ pub mod lost_status;
 pub mod many_services;
 pub mod no_eip_fits;
 pub mod objects_with_faults;
+pub mod other_load_balancer;
 pub mod owner_cut_off;
 pub mod power_cut;
 pub mod quick_start;
@@ -28,6 +30,7 @@ pub mod shared_addresses;
 pub mod speaker_frozen;
 pub mod speaker_killed;
 pub mod take_over;
+pub mod told_once;
 pub mod two_families;
 
 use ironlb_lab::{ProxyMode, SiteSpec};
@@ -54,6 +57,9 @@ pub fn plans() -> Vec<SitePlan> {
                 addresses_stay::SCENARIO,
                 lost_status::SCENARIO,
                 leaving::SCENARIO,
+                other_load_balancer::SCENARIO,
+                kept_for_some::SCENARIO,
+                told_once::SCENARIO,
             ],
             scenarios: vec![
                 every_process_is_a_pods::SCENARIO,

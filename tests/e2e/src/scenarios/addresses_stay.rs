@@ -23,7 +23,8 @@ pub const SCENARIO: Scenario = Scenario {
 };
 
 const POOL: &str = "10.204.0.0-10.204.0.2";
-const ADDRESSES: [(&str, &str); 3] = [("one", "10.204.0.0"), ("two", "10.204.0.1"), ("three", "10.204.0.2")];
+/// In the order of the names, in which addresses are given to Services that were made in one second.
+const ADDRESSES: [(&str, &str); 3] = [("one", "10.204.0.0"), ("three", "10.204.0.1"), ("two", "10.204.0.2")];
 
 async fn run(ground: &Ground<'_>) -> Result<()> {
     let bound = json!([ground.name()]);
@@ -140,14 +141,14 @@ async fn deleted(ground: &Ground<'_>) -> Result<()> {
 
 /// A new wish that cannot be granted changes nothing and says so.
 async fn vain_wishes(ground: &Ground<'_>, holders: &[Row]) -> Result<()> {
-    let [one, two, three] = holders else { bail!("three holders") };
+    let [one, three, two] = holders else { bail!("three holders") };
     let vain = [
         one.clone().asks("192.0.2.77").has("10.204.0.0", "WishOutsideEveryEip", &["10.204.0.0", "192.0.2.77"]),
-        two.clone().eip("not-there").has("10.204.0.1", "EipNotFound", &["10.204.0.1", "not-there"]),
+        two.clone().eip("not-there").has("10.204.0.2", "EipNotFound", &["10.204.0.2", "not-there"]),
         three.clone().asks("10.204.0.0").has(
-            "10.204.0.2",
+            "10.204.0.1",
             "WishTaken",
-            &["10.204.0.2", "addresses-stay/one", "80/TCP"],
+            &["10.204.0.1", "addresses-stay/one", "80/TCP"],
         ),
     ];
     row::hold(ground, &vain).await?;

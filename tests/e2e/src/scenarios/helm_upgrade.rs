@@ -4,21 +4,22 @@ use anyhow::{Result, ensure};
 use ironlb_lab::wait_for;
 
 use crate::ground::Ground;
+use crate::row::{self, row};
 use crate::runner::Scenario;
 use crate::stage::PATIENCE;
 use crate::{handover, owner, release};
 
-/// A value that changes both workloads' pods.
+/// Values that change both workloads' pods, and which Services are served.
 pub const SCENARIO: Scenario = Scenario {
     name: "helm-upgrade",
-    shows: "an upgrade that replaces every pod of ironlb keeps all addresses, and never do two nodes answer for one",
+    shows: "an upgrade that replaces every pod of ironlb keeps all addresses, never do two nodes answer for one, and serviceSelection counts",
     first_address: 163,
     run: |ground| Box::pin(run(ground)),
 };
 
 async fn run(ground: &Ground<'_>) -> Result<()> {
     let stage = ground.stage();
-    ground.eip(2).await?;
+    ground.eip(3).await?;
     ground.web(2).await?;
     for name in ["one", "two"] {
         ground.service(name).await?;
@@ -31,7 +32,10 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     let probe = stage.probe(&ground.record("client"), vips[0])?;
     let before = release::pods(stage, "speaker").await?;
 
-    release::helm(stage, "upgrade", &["--set", "logLevel=debug"]).await?;
+    let nobodys = row("nobodys").opts_in_by("").eip(ground.name());
+    row::hold(ground, &[nobodys.clone().is_left_alone()]).await?;
+
+    release::helm(stage, "upgrade", &["--set", "logLevel=debug,serviceSelection=all"]).await?;
     wait_for(PATIENCE, "every speaker to be a new one", || async {
         let now = release::pods(stage, "speaker").await?;
         Ok((now.len() == before.len() && now.keys().all(|pod| !before.contains_key(pod))).then_some(()))
@@ -46,5 +50,7 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
         owner::of(stage, vip).await?;
         handover::check_no_overlap(&capture.look(Clone::clone)?, vip)?;
     }
-    Ok(())
+    // The other value that was changed: now every Service of type LoadBalancer is ironlb's, unless it says otherwise.
+    let another = row("anothers").opts_in_by("metallb").eip(ground.name()).is_left_alone();
+    row::hold(ground, &[nobodys.gets(&ground.vip(2).to_string()), another]).await
 }

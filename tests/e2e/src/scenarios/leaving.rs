@@ -18,7 +18,8 @@ pub const SCENARIO: Scenario = Scenario {
     run: |ground| Box::pin(run(ground)),
 };
 
-const NAMES: [&str; 5] = ["opts-out", "says-nothing", "changes-type", "changes-class", "deleted"];
+/// In the order of their names, which is that of the addresses they get when they are made in one second.
+const NAMES: [&str; 5] = ["a-opts-out", "b-says-nothing", "c-changes-type", "d-changes-class", "e-deleted"];
 
 async fn run(ground: &Ground<'_>) -> Result<()> {
     let eip = ground.further("pool");
@@ -35,18 +36,18 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     let leaves = |name: &str| row(name).eip(&eip).is_released();
     let cluster_ip = |name: &str| leaves(name).with("type", json!("ClusterIP"));
     let left = [
-        leaves("opts-out").annotated(annotation::OPT_IN, "somebody-else"),
-        leaves("says-nothing").opts_in_by(""),
-        cluster_ip("changes-type"),
-        cluster_ip("changes-class"),
+        leaves("a-opts-out").annotated(annotation::OPT_IN, "somebody-else"),
+        leaves("b-says-nothing").opts_in_by(""),
+        cluster_ip("c-changes-type"),
+        cluster_ip("d-changes-class"),
     ];
     row::hold(ground, &left[..1]).await?;
     row::come_true(ground, &[row("heir-0").gets("10.206.0.0")]).await?;
     row::hold(ground, &left[1..]).await?;
     // The class can only be set when the type is.
-    let of_another = leaves("changes-class").with("loadBalancerClass", json!("example.org/lb"));
+    let of_another = leaves("d-changes-class").with("loadBalancerClass", json!("example.org/lb"));
     row::hold(ground, &[of_another]).await?;
-    ground.kubectl(&["delete", "service", "deleted"]).await?;
+    ground.kubectl(&["delete", "service", "e-deleted"]).await?;
     row::come_true(ground, &left).await?;
     for name in &NAMES[..4] {
         ground.event(name, event::RELEASE_IP).await?;

@@ -35,7 +35,7 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     // From here on nobody wishes for the address that he has.
     row::hold(ground, &held).await?;
     let waiting = row("waiting").waits("EipFull", &["4 of 4"]);
-    row::hold(ground, &[waiting.clone()]).await?;
+    row::hold(ground, std::slice::from_ref(&waiting)).await?;
     let eip_before = ground.eip_status(&ground.further("pool")).await?.used;
 
     let ledger = Ledger::open(ground).await?;
