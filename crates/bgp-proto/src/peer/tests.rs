@@ -707,3 +707,67 @@ fn two_halves_of_a_message_are_one() {
     assert_eq!(rig.peer.state(), State::Established);
     assert_eq!(rig.peer.received().announced(Family::Ipv4Unicast), 3);
 }
+
+#[test]
+fn several_paths_go_to_a_peer_that_takes_them_and_one_to_any_other() {
+    let several = FamilyConfig { add_path: std::num::NonZeroU8::new(2), ..FamilyConfig::default() };
+    let families = [(Family::Ipv4Unicast, several)].into();
+    let config = Config { families, ..config() };
+    let paths = |rig: &Rig| rig.peer.negotiated().expect("up").families[&Family::Ipv4Unicast].add_path.is_some();
+    for (mode, takes) in [(1, true), (3, true), (2, false), (0, false), (9, false)] {
+        let mut open = their_open(1);
+        open.capabilities.push(Capability::AddPath(vec![(1, 1, mode)]));
+        let (rig, _) = Rig::established(config.clone(), &open);
+        assert_eq!(paths(&rig), takes, "{mode}");
+    }
+    let (rig, _) = Rig::established(config, &their_open(1));
+    assert!(!paths(&rig));
+}
+
+#[test]
+fn an_ipv6_next_hop_of_ipv4_routes_needs_both_to_say_so() {
+    let own = crate::OwnAddresses { ipv4: None, ..config().own };
+    for (ours, theirs) in [(true, true), (true, false), (false, true), (false, false)] {
+        let mut open = their_open(1);
+        if theirs {
+            open.capabilities.push(Capability::ExtendedNextHop(vec![(1, 1, 2)]));
+        }
+        let (mut rig, _) = Rig::established(Config { own, extended_next_hop: ours, ..config() }, &open);
+        rig.updates();
+        let sent = rig.peer.rib_out().advertised(Family::Ipv4Unicast);
+        let withheld = rig.peer.rib_out().withheld().get(&crate::Withheld::NoNextHop).copied();
+        assert_eq!((sent, withheld), if ours && theirs { (3, None) } else { (0, Some(3)) });
+    }
+}
+
+#[test]
+fn the_link_bandwidth_is_spelled_as_configured() {
+    use crate::LinkBandwidth::{ByPeer, NonTransitive, Transitive};
+    for (link_bandwidth, first) in [(ByPeer, 0x00), (Transitive, 0x00), (NonTransitive, 0x40)] {
+        let (mut rig, _) = Rig::established(Config { link_bandwidth, ..config() }, &their_open(1));
+        let weighted =
+            crate::Attributes { link_bandwidth: Some(1_250_000_000), ..crate::Attributes::new(crate::NextHop::Own) };
+        let mut routes = (*routes(1)).clone();
+        for attributes in routes.values_mut() {
+            *attributes = Arc::new(weighted.clone());
+        }
+        rig.put(Input::Desired(Arc::new(routes)));
+        let updates = rig.updates().concat();
+        let wanted = [&[first, 0x04, 0xfc, 0x00][..], &1.25e9_f32.to_be_bytes()].concat();
+        assert!(updates.windows(8).any(|bytes| bytes == wanted), "{link_bandwidth:?}");
+    }
+}
+
+#[test]
+fn a_session_that_is_lost_hears_everything_again() {
+    let (mut rig, connection) = Rig::established(config(), &their_open(1));
+    assert_eq!(rig.updates().len(), 3);
+    rig.put(Input::Closed(connection));
+    assert_eq!((rig.peer.rib_out().pending(), rig.updates().len()), (0, 0), "nothing is pending without a session");
+    rig.take();
+    rig.pass(SECOND);
+    let connection = rig.connecting().expect("connects");
+    rig.put(Input::Connected(connection));
+    rig.receive(connection, [their_open(1).encode(), keepalive()].concat());
+    assert_eq!(rig.updates().len(), 3);
+}
