@@ -214,10 +214,11 @@ impl Config {
         self.local_as == self.peer_as
     }
 
-    /// Does a change from this to `new` end a session that is up? Everything that an OPEN says does, nothing else.
+    /// Does a change from this to `new` end a session that is up? Everything that two OPENs agree on does, nothing else.
     #[must_use]
     pub fn needs_reset(&self, new: &Self) -> bool {
-        self.peer_as != new.peer_as || self.open(false) != new.open(false)
+        let paths = |config: &Self| -> Vec<_> { config.families.iter().map(|(f, said)| (*f, said.add_path)).collect() };
+        self.peer_as != new.peer_as || self.open(false) != new.open(false) || paths(self) != paths(new)
     }
 
     /// Our OPEN; `restarted` is the R bit.

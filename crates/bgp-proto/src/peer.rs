@@ -235,7 +235,13 @@ impl Peer {
                     }
                 }
             }
-            BfdState::Up => self.open_what_waited(),
+            BfdState::Up => {
+                // What BFD took down it also lets up again: there is nothing else to wait for.
+                if self.last_down.as_ref().is_some_and(|down| down.reason == DownReason::BfdDown) {
+                    self.begin();
+                }
+                self.open_what_waited();
+            }
             BfdState::Unknown => {}
         }
     }
@@ -465,7 +471,7 @@ impl Peer {
     }
 }
 
-/// Does this count for damping? What we wanted ourselves does not.
+/// Does this count for damping? What we wanted ourselves does not, nor a path that failed: the peer did nothing wrong.
 fn ended_by_failure(reason: &DownReason) -> bool {
     !matches!(
         reason,
@@ -473,6 +479,7 @@ fn ended_by_failure(reason: &DownReason) -> bool {
             | DownReason::Reset(_)
             | DownReason::Reconfigured
             | DownReason::Collision
+            | DownReason::BfdDown
     )
 }
 

@@ -436,6 +436,12 @@ fn only_what_an_open_says_ends_a_session_when_it_changes() {
     rig.put(Input::Configure(Box::new(Config { timing, own, passive: true, bfd: BfdUse::Watch, ..config() })));
     assert_eq!(rig.peer.state(), State::Established);
     assert_eq!(rig.updates().len(), 1, "the three routes with their new next hop");
+    let several = FamilyConfig { add_path: std::num::NonZeroU8::new(2), ..FamilyConfig::default() };
+    let more = FamilyConfig { add_path: std::num::NonZeroU8::new(3), ..FamilyConfig::default() };
+    let with = |family| Config { families: [(Family::Ipv4Unicast, family)].into(), ..config() };
+    assert!(with(several).needs_reset(&with(more)));
+    let limited = FamilyConfig { maximum_prefixes: Some(9), ..several };
+    assert!(!with(several).needs_reset(&with(limited)));
     let shorter = Timing { hold: HoldTime::new(9).expect("lawful"), ..Timing::default() };
     rig.put(Input::Configure(Box::new(Config { timing: shorter, ..config() })));
     assert_eq!((rig.told(), rig.has_closed(connection)), (Some((6, 6)), true));
@@ -584,6 +590,10 @@ fn bfd_down_takes_the_session_along() {
     assert_eq!(rig.peer.state(), State::Established, "a session taken down on purpose says nothing");
     rig.put(Input::Bfd(BfdState::Down));
     assert_eq!((rig.told(), rig.down()), (Some((6, 10)), Some(DownReason::BfdDown)));
+    // When it is up again, so is the session, without a wait.
+    rig.take();
+    rig.put(Input::Bfd(BfdState::Up));
+    assert!(rig.connecting().is_some());
     // Off is off.
     let (mut rig, _) = Rig::established(config(), &their_open(1));
     rig.put(Input::Bfd(BfdState::Down));
