@@ -43,7 +43,7 @@ pub struct SitePlan {
     pub spec: fn() -> SiteSpec,
     /// What is shown on it before ironlb is there, and installs it. Where there is none, or it is not wanted, ironlb is installed first.
     pub before: Option<Scenario>,
-    /// What is shown on it then, up to [`AT_ONCE`] at once: scenarios that ask and tell nobody but the API server, and that nothing
+    /// What is shown on it then, up to `AT_ONCE` at once: scenarios that ask and tell nobody but the API server, and that nothing
     /// in another namespace can disturb. So none of them makes a default Eip, or a Service that takes an address from any Eip,
     /// or counts on the time that something takes.
     pub together: Vec<Scenario>,
@@ -132,7 +132,7 @@ pub async fn run(capsule: &Capsule, plans: &[SitePlan], filter: &Filter, records
     tally.close()
 }
 
-/// Runs up to [`AT_ONCE`] of the scenarios at any time.
+/// Runs up to `AT_ONCE` of the scenarios at any time.
 async fn at_once(stage: &Stage, scenarios: Vec<Scenario>, tally: &RefCell<Tally>) {
     let (start, count) = (Instant::now(), scenarios.len());
     let all = stream::iter(scenarios);
