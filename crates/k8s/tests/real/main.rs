@@ -2,6 +2,7 @@
 //! its own; another serves the rest, one at a time.
 
 mod crds;
+mod expiry;
 mod leadership;
 mod watches;
 mod writes;
