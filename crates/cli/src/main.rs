@@ -47,10 +47,6 @@ enum Command {
     },
 }
 
-/// musl's own allocator takes a lock for each call and gives little back.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     match run(plugin::parse(std::env::args_os())) {
         Ok(()) => ExitCode::SUCCESS,

@@ -70,12 +70,15 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let stop = shutdown.child_token();
     let leading = terms(context, leadership, &stop);
     tokio::pin!(leading);
-    let outcome = tokio::select! {
-        () = &mut leading => Ok(()),
-        ended = tasks.join_next(), if !shutdown.is_cancelled() => Err(foreseen_by_nobody(ended)),
-        ended = contending.join_next() => Err(foreseen_by_nobody(ended)),
+    let broken_off = tokio::select! {
+        () = &mut leading => None,
+        // Some end with the shutdown, which may begin while this waits.
+        ended = tasks.join_next(), if !shutdown.is_cancelled() => {
+            Some(if shutdown.is_cancelled() { Ok(()) } else { Err(foreseen_by_nobody(ended)) })
+        }
+        ended = contending.join_next() => Some(Err(foreseen_by_nobody(ended))),
     };
-    if outcome.is_err() {
+    if broken_off.is_some() {
         // A Lease that is given back says that nothing is under way, whyever this process ends.
         stop.cancel();
         leading.await;
@@ -83,7 +86,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     resign.cancel();
     while contending.join_next().await.is_some() {}
     info!("left in order");
-    outcome
+    broken_off.unwrap_or(Ok(()))
 }
 
 /// Leads whenever it may, until `shutdown`; returns when no write is under way any more.
