@@ -29,6 +29,8 @@ pub mod selection;
 pub mod shared_addresses;
 pub mod speaker_frozen;
 pub mod speaker_killed;
+pub mod survives_bad_objects;
+pub mod survives_slow_server;
 pub mod take_over;
 pub mod told_once;
 pub mod two_families;
@@ -68,6 +70,8 @@ pub fn plans() -> Vec<SitePlan> {
                 quick_start::SCENARIO,
                 examples_apply::SCENARIO,
                 selection::SCENARIO,
+                survives_bad_objects::SCENARIO,
+                survives_slow_server::SCENARIO,
                 faults::SCENARIO,
                 controller_leader_killed::SCENARIO,
                 leader_stopped::SCENARIO,

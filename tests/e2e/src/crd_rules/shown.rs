@@ -15,14 +15,15 @@ pub(super) async fn run(server: &Server, report: &mut Report) -> anyhow::Result<
 async fn eip_columns(server: &Server, report: &mut Report) -> anyhow::Result<()> {
     for version in ["v1alpha1", "v1alpha2"] {
         let of = crds::copy("Eip", version);
-        done(server.apply(&of, &of.object("shown", &json!({"address": "192.0.2.0/24"}))).await?)?;
+        done(server.apply(&of, &of.object("shown", &json!({"address": "192.0.2.0/24", "protocol": "bgp"}))).await?)?;
         let condition = json!({"type": "Ready", "status": "True", "reason": "Ready", "message": "",
                                "lastTransitionTime": "2026-01-02T03:04:05Z"});
         let status = json!({"status": {"usage": 3, "poolSize": 256, "conditions": [condition]}});
         done(server.merge_status(&of, "shown", &status).await?)?;
         let table = done(server.table(&of).await?)?;
-        let cells = json!(["shown", "192.0.2.0/24", 3, 256, "True"]);
-        check_table(report, &format!("Eip {version}"), &table, &["cidr", "usage", "total", "ready", "age"], &cells);
+        let cells = json!(["shown", "192.0.2.0/24", 3, 256, "True", "bgp"]);
+        let columns = ["cidr", "usage", "total", "ready", "protocol", "age"];
+        check_table(report, &format!("Eip {version}"), &table, &columns, &cells);
         server.delete(&of, "shown").await?;
     }
     Ok(())

@@ -41,13 +41,14 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     let (by_first, by_alone) = ("shared-addresses/first", "shared-addresses/alone");
     let second = asks("second", CLUSTER, "TCP", 443).has(CLUSTER, "Shared", &[by_first]);
     let third = asks("third", CLUSTER, "UDP", 80).within("other").has(CLUSTER, "Shared", &[by_first]);
-    let same_port = asks("same-port", CLUSTER, "TCP", 80);
+    // Of two created in one second the one that comes first by name counts as the older: no name here is before "second".
+    let twin = asks("twin", CLUSTER, "TCP", 80);
     let local = asks("local", CLUSTER, "TCP", 8443).with("externalTrafficPolicy", json!("Local"));
     let not_alone = asks("not-alone", NEVER, "TCP", 443);
     let newcomers = [
         second.clone(),
         third.clone(),
-        same_port.clone().waits("WishTaken", &[CLUSTER, by_first, "80/TCP"]),
+        twin.clone().waits("WishTaken", &[CLUSTER, by_first, "80/TCP"]),
         local.clone().waits("SharingWouldMoveOwner", &[CLUSTER, by_first, "externalTrafficPolicy"]),
         asks("neighbour", NAMESPACE, "TCP", 443).has(NAMESPACE, "Shared", &["shared-addresses/namesake"]),
         asks("stranger", NAMESPACE, "TCP", 443)
@@ -69,7 +70,7 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     // Those that waited are next; who still does not fit goes on waiting.
     ground.kubectl(&["delete", "service", "first", "alone"]).await?;
     let heirs = [
-        same_port.has(CLUSTER, "Shared", &["shared-addresses/second"]),
+        twin.has(CLUSTER, "Shared", &["shared-addresses/second"]),
         third.has(CLUSTER, "Shared", &["shared-addresses/second"]),
         not_alone.gets(NEVER),
         local.waits("SharingWouldMoveOwner", &[CLUSTER]),
