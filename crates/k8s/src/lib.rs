@@ -29,6 +29,7 @@ pub mod node_lease;
 pub mod once;
 pub mod openelb;
 mod outcome;
+mod references;
 mod signal;
 mod store;
 mod stores;

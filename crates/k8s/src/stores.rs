@@ -1,6 +1,5 @@
 //! Everything a process watches, and the [`Snapshot`] made of it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::counters::WatchCounters;
 use crate::kind::{BgpConfs, BgpPeers, Eips, EndpointSlices, Kind, Namespaces, NodeLeases, Nodes, Services, Speakers};
 use crate::node_lease;
 use crate::openelb::{Detection, Search};
+use crate::references::References;
 use crate::signal::Signal;
 use crate::store::Store;
 use crate::throttle::Throttle;
@@ -28,8 +28,10 @@ pub struct Scope {
     pub endpoints: bool,
     /// What the speakers report.
     pub speakers: bool,
-    /// BgpConfs and BgpPeers.
+    /// BgpConfs and BgpPeers, and the policy file that they name.
     pub bgp: bool,
+    /// The passwords that BgpPeers name.
+    pub passwords: bool,
     /// The Leases by which speakers show that they live.
     pub leases: bool,
     /// How much is looked for of an OpenELB that is still here, if it is looked for at all.
@@ -45,6 +47,7 @@ impl Scope {
             endpoints: false,
             speakers: true,
             bgp: true,
+            passwords: false,
             leases: false,
             openelb: Some(Search::All),
         }
@@ -57,7 +60,8 @@ impl Scope {
             namespaces: false,
             endpoints: true,
             speakers: true,
-            bgp: false,
+            bgp: true,
+            passwords: true,
             leases: by_lease,
             openelb: Some(Search::First),
         }
@@ -150,6 +154,9 @@ pub struct Stores {
     /// Raised when a speaker's Lease has changed: several times a second, so it has a signal of its own.
     pub lease_signal: Signal,
     openelb: Option<Arc<Detection>>,
+    /// What the BGP objects name.
+    references: Option<Arc<References>>,
+    with_passwords: bool,
 }
 
 /// A watch that has not yet finished its first list.
@@ -170,6 +177,8 @@ impl Stores {
         let client = clients;
         let openelb =
             scope.openelb.map(|search| Detection::start(client.ordinary.clone(), search, signal.clone(), tasks));
+        let references =
+            scope.bgp.then(|| References::start(client.ordinary.clone(), namespace, signal.clone(), tasks));
         // Headless Services have no vip, and their slices are the many and large ones.
         let no_headless = Selection { labels: Some("!service.kubernetes.io/headless".to_owned()) };
         let ours = Selection { labels: Some(format!("{}={}", node_lease::LABEL, node_lease::LABEL_VALUE)) };
@@ -191,6 +200,8 @@ impl Stores {
             signal,
             lease_signal,
             openelb,
+            references,
+            with_passwords: scope.passwords,
         }
     }
 
@@ -217,6 +228,12 @@ impl Stores {
         {
             out.push(Awaited { kind: "openelb", trouble: detection.trouble() });
         }
+        if let Some(references) = &self.references {
+            references.want(&self.bgp_confs.objects(), &self.bgp_peers.objects(), self.with_passwords);
+            if references.is_awaited() {
+                out.push(Awaited { kind: "configmaps", trouble: references.trouble() });
+            }
+        }
         out
     }
 
@@ -237,10 +254,19 @@ impl Stores {
             speakers: self.speakers.objects(),
             bgp_confs: self.bgp_confs.objects(),
             bgp_peers: self.bgp_peers.objects(),
-            policies: BTreeMap::new(),
+            policies: self.references.as_ref().map(|references| references.policies()).unwrap_or_default(),
             issues: self.issues(),
             openelb: self.openelb.as_ref().and_then(|detection| detection.found()).unwrap_or_default(),
         })
+    }
+
+    /// The password that stands in a Secret of ironlb's namespace under a key, where a BgpPeer names it.
+    ///
+    /// # Errors
+    /// Why there is none, for people.
+    pub fn password(&self, secret: &str, key: &str) -> Result<Arc<str>, String> {
+        let references = self.references.as_ref().ok_or("passwords are not read here")?;
+        references.password(secret, key)
     }
 
     /// What each watch in use did, by the kind's plural.
@@ -286,6 +312,7 @@ impl Stores {
             self.speakers.issues(),
             self.bgp_confs.issues(),
             self.bgp_peers.issues(),
+            self.references.as_ref().map(|references| references.issues()).unwrap_or_default(),
         ]
         .concat();
         issues.sort_unstable();

@@ -32,7 +32,7 @@ pub struct Snapshot {
     pub bgp_confs: BTreeMap<String, Arc<BgpConf>>,
     /// Every BgpPeer.
     pub bgp_peers: BTreeMap<String, Arc<BgpPeer>>,
-    /// The policy files that can be read, by the name of their ConfigMap (speaker only).
+    /// The policy files that can be read, by the name of their ConfigMap.
     pub policies: BTreeMap<String, Arc<Policy>>,
     /// Faults found while the objects were translated, sorted.
     pub issues: Vec<Issue>,

@@ -19,8 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::{alone, clients, create, eventually, shared};
 
-const EVERYTHING: Scope =
-    Scope { namespaces: true, endpoints: true, speakers: true, bgp: true, leases: true, openelb: Some(Search::All) };
+const EVERYTHING: Scope = Scope { namespaces: true, openelb: Some(Search::All), ..Scope::speaker(true) };
 
 fn service(name: &str) -> serde_json::Value {
     json!({"metadata": {"name": name}, "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}})
