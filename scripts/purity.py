@@ -42,14 +42,18 @@ ARROWS = {
     # IO: each around the pure crate it drives
     "k8s": {"translate", "api", "model"},
     "layer2": {"layer2-proto", "model"},
+    "bgp": {"bgp-proto", "bfd-proto", "model"},
     "telemetry": set(),
     # loops: observe, decide, act
     "controller": {"k8s", "translate", "ipam", "model", "api", "telemetry"},
-    "speaker": {"k8s", "translate", "announce", "membership", "layer2", "layer2-proto", "model", "api", "telemetry"},
+    "speaker": {
+        "k8s", "translate", "announce", "membership", "layer2", "layer2-proto", "bgp", "bgp-proto", "bfd-proto", "model", "api",
+        "telemetry",
+    },
     # the binary
     "cli": {
         "model", "api", "ipam", "announce", "membership", "layer2-proto", "translate",
-        "k8s", "layer2", "telemetry", "controller", "speaker",
+        "k8s", "layer2", "bgp", "bgp-proto", "bfd-proto", "telemetry", "controller", "speaker",
     },
     # tests: they look at the product from outside, so they may read its types and nothing that acts
     "lab": {"model", "api"},
