@@ -1,5 +1,7 @@
 //! The speaker's flags.
 
+use std::path::PathBuf;
+
 use ironlb_k8s::ClusterArgs;
 use ironlb_telemetry::TelemetryArgs;
 
@@ -24,6 +26,11 @@ pub struct Args {
     /// How speakers learn of one another's life and claims.
     #[arg(long, value_enum, default_value = "lease")]
     pub membership: Membership,
+
+    /// Where the speaker keeps on its node what the next one on the same boot goes on from. It outlives the pod where the chart mounts a
+    /// folder of the node; one that is lost at a boot is best.
+    #[arg(long, default_value = "/run/ironlb/state", value_name = "PATH")]
+    pub state_directory: PathBuf,
 
     /// Logs, metrics, probes.
     #[command(flatten)]

@@ -22,7 +22,10 @@ mod metrics;
 mod reconcile;
 mod routes;
 mod run;
+mod state_directory;
 mod status;
+#[cfg(test)]
+mod testing;
 
 pub use args::{Args, Membership};
 pub use run::run;

@@ -15,6 +15,7 @@ use tracing::info;
 use crate::args::{Args, Membership};
 use crate::metrics::{InterfaceCounts, SpeakerMetrics};
 use crate::reconcile::{self, Context};
+use crate::state_directory::StateDirectory;
 
 /// How long giving the Lease back may take at the end. Two requests of a second each with room to spare; the chart's grace period is
 /// longer (`charts/ironlb/values.yaml`, 30 s).
@@ -26,15 +27,17 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 /// What the operator has to mend: no credentials, a socket that cannot be opened, a missing capability. Everything that may mend
 /// itself is waited for.
 pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let Args { cluster, node_name, membership, telemetry } = args;
+    let Args { cluster, node_name, membership, state_directory, telemetry } = args;
     let Membership::Lease = membership;
     telemetry.start_logging()?;
     let incarnation = incarnation()?;
+    let state = StateDirectory::open(&state_directory);
     info!(
         version = env!("CARGO_PKG_VERSION"),
         node = node_name,
         incarnation,
         namespace = cluster.namespace,
+        was_here_before = state.as_ref().is_some_and(StateDirectory::was_here_before),
         "speaker starts"
     );
 
