@@ -25,6 +25,7 @@
 pub mod bfd;
 mod bgp;
 mod clock;
+mod raw;
 mod setup;
 mod status;
 mod supervisor;
