@@ -11,6 +11,7 @@
 //!
 //! Start reading at [`scenarios::quick_start`], then [`ground`] and [`owner`] for the questions it asks.
 
+pub mod abreast;
 pub mod console;
 pub mod crd_rules;
 pub mod evidence;
@@ -28,4 +29,6 @@ pub mod runner;
 pub mod scenarios;
 pub mod stage;
 pub mod takeover;
+pub mod tally;
+pub mod turns;
 pub mod web;

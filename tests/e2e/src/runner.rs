@@ -3,6 +3,7 @@
 //! Sites are dear and scenarios are cheap, so scenarios share a site: each works in a namespace and with addresses of its own and
 //! leaves neither behind. Those that only ask and tell the API server run several at once. What looks at the network or changes
 //! the site itself (power cuts, a stopped API server) comes after, one at a time, and is put back in order before the next.
+//! Sites stand side by side, each in a process of its own (`abreast.rs`); what measures time has the machine to itself (`turns.rs`).
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -17,6 +18,8 @@ use ironlb_lab::{Capsule, SiteSpec};
 use crate::evidence;
 use crate::ground::Ground;
 use crate::stage::Stage;
+use crate::tally::Tally;
+use crate::turns::Turns;
 
 /// What a scenario returns.
 pub type Outcome<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
@@ -37,6 +40,8 @@ pub struct Scenario {
 /// Scenarios that share a site.
 #[derive(Debug)]
 pub struct SitePlan {
+    /// A word for it, before each line of its output when several sites stand side by side.
+    pub name: &'static str,
     /// The site, in words.
     pub title: &'static str,
     /// The site's description.
@@ -49,12 +54,20 @@ pub struct SitePlan {
     pub together: Vec<Scenario>,
     /// What is shown after that, one at a time, in this order.
     pub scenarios: Vec<Scenario>,
+    /// What is shown at the end, one at a time, while nothing happens on any other site: it measures time.
+    pub alone: Vec<Scenario>,
 }
 
 impl SitePlan {
     /// All of its scenarios.
     pub fn all(&self) -> impl Iterator<Item = &Scenario> {
-        self.before.iter().chain(&self.together).chain(&self.scenarios)
+        self.before.iter().chain(&self.together).chain(&self.scenarios).chain(&self.alone)
+    }
+
+    /// How many of its scenarios the filter admits.
+    #[must_use]
+    pub fn count(&self, filter: &Filter) -> usize {
+        self.all().filter(|scenario| filter.admits(scenario.name)).count()
     }
 }
 
@@ -71,7 +84,7 @@ impl Filter {
         Self(arguments.filter(|argument| !argument.starts_with('-')).collect())
     }
 
-    fn admits(&self, name: &str) -> bool {
+    pub(crate) fn admits(&self, name: &str) -> bool {
         self.0.is_empty() || self.0.iter().any(|text| name.contains(text.as_str()))
     }
 }
@@ -85,51 +98,51 @@ pub fn list(plans: &[SitePlan], filter: &Filter) {
     }
 }
 
-/// Runs what the filter admits, site after site; true if all passed.
-pub async fn run(capsule: &Capsule, plans: &[SitePlan], filter: &Filter, records: &Path) -> bool {
+/// Runs what the filter admits on one site, and says how it went.
+pub async fn run(capsule: &Capsule, plan: &SitePlan, filter: &Filter, records: &Path, turns: &Turns) -> Tally {
     let mut tally = Tally::default();
-    for plan in plans {
-        let wanted = |scenarios: &[Scenario]| -> Vec<Scenario> {
-            scenarios.iter().filter(|scenario| filter.admits(scenario.name)).copied().collect()
-        };
-        let before = plan.before.filter(|scenario| filter.admits(scenario.name));
-        let (together, one_by_one) = (wanted(&plan.together), wanted(&plan.scenarios));
-        let count = usize::from(before.is_some()) + together.len() + one_by_one.len();
-        tally.left_out += plan.all().count() - count;
-        if count == 0 {
-            continue;
+    let wanted = |scenarios: &[Scenario]| -> Vec<Scenario> {
+        scenarios.iter().filter(|scenario| filter.admits(scenario.name)).copied().collect()
+    };
+    let before = plan.before.filter(|scenario| filter.admits(scenario.name));
+    println!("\nsite: {}", plan.title);
+    let turn = turns.beside_others().await;
+    let start = Instant::now();
+    let raised = match before {
+        Some(_) => Stage::bare(capsule, (plan.spec)(), records).await,
+        None => Stage::raise(capsule, (plan.spec)(), records).await,
+    };
+    let stage = match raised {
+        Ok(stage) => stage,
+        Err(error) => {
+            tally.note(&format!("site: {}", plan.title), start.elapsed(), Err(error));
+            tally.not_run += plan.count(filter);
+            return tally;
         }
-        println!("\nsite: {}", plan.title);
-        let start = Instant::now();
-        let raised = match before {
-            Some(_) => Stage::bare(capsule, (plan.spec)(), records).await,
-            None => Stage::raise(capsule, (plan.spec)(), records).await,
-        };
-        let stage = match raised {
-            Ok(stage) => stage,
-            Err(error) => {
-                tally.note(&format!("site: {}", plan.title), start.elapsed(), Err(error));
-                tally.not_run += count;
-                continue;
-            }
-        };
-        tally.note(&format!("site: {}", plan.title), start.elapsed(), Ok(()));
-        if let Some(scenario) = before {
-            let (took, outcome) = timed(&stage, &scenario).await;
-            tally.note(scenario.name, took, outcome);
-        }
-        let shared = RefCell::new(tally);
-        at_once(&stage, together, &shared).await;
-        tally = shared.into_inner();
-        for scenario in one_by_one {
-            let (took, outcome) = timed(&stage, &scenario).await;
-            tally.note(scenario.name, took, outcome);
-        }
-        let start = Instant::now();
-        let outcome = stage.site.down().await;
-        tally.note(&format!("site taken down: {}", plan.title), start.elapsed(), outcome);
+    };
+    tally.note(&format!("site: {}", plan.title), start.elapsed(), Ok(()));
+    if let Some(scenario) = before {
+        let (took, outcome) = timed(&stage, &scenario).await;
+        tally.note(scenario.name, took, outcome);
     }
-    tally.close()
+    let shared = RefCell::new(tally);
+    at_once(&stage, wanted(&plan.together), &shared).await;
+    let mut tally = shared.into_inner();
+    drop(turn);
+    for scenario in wanted(&plan.scenarios) {
+        let _turn = turns.beside_others().await;
+        let (took, outcome) = timed(&stage, &scenario).await;
+        tally.note(scenario.name, took, outcome);
+    }
+    for scenario in wanted(&plan.alone) {
+        let _turn = turns.alone().await;
+        let (took, outcome) = timed(&stage, &scenario).await;
+        tally.note(scenario.name, took, outcome);
+    }
+    let start = Instant::now();
+    let outcome = stage.site.down().await;
+    tally.note(&format!("site taken down: {}", plan.title), start.elapsed(), outcome);
+    tally
 }
 
 /// Runs up to `AT_ONCE` of the scenarios at any time.
@@ -167,60 +180,6 @@ async fn one(stage: &Stage, scenario: &Scenario) -> Result<()> {
     outcome.and(cleared)
 }
 
-/// How one scenario went.
-#[derive(Debug)]
-struct Ended {
-    name: String,
-    took: Duration,
-    failure: Option<String>,
-}
-
-/// How all of them went.
-#[derive(Debug, Default)]
-struct Tally {
-    results: Vec<Ended>,
-    /// Filtered out.
-    left_out: usize,
-    /// Their site did not come up.
-    not_run: usize,
-}
-
-impl Tally {
-    /// Notes how a scenario, or a step around the scenarios, went.
-    fn note(&mut self, name: &str, took: Duration, outcome: Result<()>) {
-        let failure = outcome.err().map(|error| format!("{error:#}"));
-        match &failure {
-            None => println!("test {name} ... ok ({:.1} s)", took.as_secs_f64()),
-            Some(why) => println!("test {name} ... FAILED ({:.1} s): {why}", took.as_secs_f64()),
-        }
-        self.results.push(Ended { name: name.to_owned(), took, failure });
-    }
-
-    /// Prints the ten slowest, the failures and the closing line; true when all passed and at least one ran.
-    fn close(mut self) -> bool {
-        self.results.sort_by_key(|result| std::cmp::Reverse(result.took));
-        println!("\nthe ten slowest:");
-        for result in self.results.iter().take(10) {
-            println!("  {:>6.1} s  {}", result.took.as_secs_f64(), result.name);
-        }
-        let failed: Vec<_> = self.results.iter().filter(|result| result.failure.is_some()).collect();
-        if !failed.is_empty() {
-            println!("\nfailures:");
-            for result in &failed {
-                println!("  {}: {}", result.name, result.failure.as_deref().unwrap_or_default());
-            }
-        }
-        let passed = self.results.len() - failed.len();
-        let failed = failed.len() + self.not_run;
-        let word = if failed == 0 && passed > 0 { "ok" } else { "FAILED" };
-        println!(
-            "\ntest result: {word}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {} filtered out",
-            self.left_out
-        );
-        word == "ok"
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,20 +196,5 @@ mod tests {
         ] {
             assert_eq!(filter(arguments).admits("quick-start"), admitted, "{arguments:?}");
         }
-    }
-
-    #[test]
-    fn nothing_that_ran_or_something_that_failed_is_no_pass() {
-        assert!(!Tally::default().close());
-        let mut tally = Tally::default();
-        tally.note("one", Duration::ZERO, Ok(()));
-        assert!(tally.close());
-        let mut tally = Tally { not_run: 1, ..Tally::default() };
-        tally.note("one", Duration::ZERO, Ok(()));
-        assert!(!tally.close());
-        let mut tally = Tally::default();
-        tally.note("one", Duration::ZERO, Ok(()));
-        tally.note("two", Duration::ZERO, Err(anyhow::anyhow!("no")));
-        assert!(!tally.close());
     }
 }

@@ -44,6 +44,7 @@ use crate::runner::{Scenario, SitePlan};
 pub fn plans() -> Vec<SitePlan> {
     vec![
         SitePlan {
+            name: "nodes",
             title: "three nodes, kube-proxy in nftables mode",
             spec: || SiteSpec::new(3).clients(2),
             before: None,
@@ -71,30 +72,39 @@ pub fn plans() -> Vec<SitePlan> {
                 examples_apply::SCENARIO,
                 selection::SCENARIO,
                 survives_bad_objects::SCENARIO,
-                survives_slow_server::SCENARIO,
                 faults::SCENARIO,
+            ],
+            alone: vec![
+                speaker_killed::SCENARIO,
+                speaker_frozen::SCENARIO,
+                owner_cut_off::SCENARIO,
+                power_cut::SCENARIO,
+            ],
+        },
+        SitePlan {
+            name: "leaders",
+            title: "three nodes, for what happens to controllers, to the API server and to the release",
+            spec: || SiteSpec::new(3).clients(2),
+            before: None,
+            together: Vec::new(),
+            scenarios: vec![
                 controller_leader_killed::SCENARIO,
                 leader_stopped::SCENARIO,
                 leader_frozen::SCENARIO,
                 leader_cut_off::SCENARIO,
-                speaker_killed::SCENARIO,
-                speaker_frozen::SCENARIO,
-                owner_cut_off::SCENARIO,
+                survives_slow_server::SCENARIO,
                 api_server_stopped::SCENARIO,
-                power_cut::SCENARIO,
-                helm_upgrade::SCENARIO,
-                helm_uninstall::SCENARIO,
             ],
+            alone: vec![helm_upgrade::SCENARIO, helm_uninstall::SCENARIO],
         },
         SitePlan {
+            name: "two-nodes",
             title: "two nodes, kube-proxy in iptables mode",
             spec: || SiteSpec::new(2).clients(2).proxy_mode(ProxyMode::Iptables),
             before: Some(take_over::SCENARIO),
             together: Vec::new(),
-            scenarios: vec![
-                Scenario { name: "quick-start-iptables", ..quick_start::SCENARIO },
-                Scenario { name: "power-cut-two-nodes", ..power_cut::SCENARIO },
-            ],
+            scenarios: vec![Scenario { name: "quick-start-iptables", ..quick_start::SCENARIO }],
+            alone: vec![Scenario { name: "power-cut-two-nodes", ..power_cut::SCENARIO }],
         },
     ]
 }
@@ -111,7 +121,7 @@ mod tests {
             let names: BTreeSet<_> = plan.all().map(|scenario| scenario.name).collect();
             assert_eq!(names.len(), plan.all().count(), "{}", plan.title);
             // What is shown before ironlb is installed is over, with its addresses, when the others begin.
-            let others = || plan.together.iter().chain(&plan.scenarios);
+            let others = || plan.together.iter().chain(&plan.scenarios).chain(&plan.alone);
             let ranges: BTreeSet<_> = others().map(|scenario| scenario.first_address).collect();
             assert_eq!(ranges.len(), others().count(), "{}", plan.title);
         }

@@ -5,12 +5,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use ironlb_e2e::runner::{self, Filter};
-use ironlb_e2e::scenarios;
+use ironlb_e2e::runner::{self, Filter, SitePlan};
+use ironlb_e2e::tally::Tally;
+use ironlb_e2e::turns::Turns;
+use ironlb_e2e::{abreast, scenarios};
 use ironlb_lab::{Lifetime, capsule};
 
 /// How many earlier runs' measurements are kept. Chosen: enough to compare, and runs side by side keep theirs.
-const OTHERS_KEPT: usize = 4;
+const OTHERS_KEPT: usize = 9;
 
 fn main() -> anyhow::Result<ExitCode> {
     // Before anything else: the nodes of the site start from this executable too.
@@ -21,14 +23,34 @@ fn main() -> anyhow::Result<ExitCode> {
         runner::list(&plans, &filter);
         return Ok(ExitCode::SUCCESS);
     }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let errand = abreast::errand();
+    let mut wanted = plans.iter().filter(|plan| match &errand {
+        Some((site, _)) => plan.name == site,
+        None => plan.count(&filter) > 0,
+    });
+    let tally = match (wanted.next(), wanted.next()) {
+        (Some(plan), None) => one_site(plan, &filter, folder)?,
+        _ => abreast::run(&plans, &filter, folder),
+    };
+    if let Some((_, file)) = errand {
+        abreast::report(&tally, &file)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("measurements: {}", folder.join("e2e").display());
+    Ok(if tally.close() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// In this process, which goes into a capsule for it.
+fn one_site(plan: &SitePlan, filter: &Filter, folder: &Path) -> anyhow::Result<Tally> {
+    capsule::end_with_parent()?;
     let capsule = capsule::enter(Lifetime::OfTheCommand)?;
-    let records = Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e");
+    let records = folder.join("e2e");
     keep_the_newest(&records, OTHERS_KEPT);
     let records = records.join(capsule.id().to_string());
+    let turns = Turns::new(&folder.join("e2e-turns"))?;
     let runtime = tokio::runtime::Runtime::new().context("a runtime")?;
-    let passed = runtime.block_on(runner::run(&capsule, &plans, &filter, &records));
-    println!("measurements: {}", records.display());
-    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(runtime.block_on(runner::run(&capsule, plan, filter, &records, &turns)))
 }
 
 /// Removes the measurements of all runs but the newest.

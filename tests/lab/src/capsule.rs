@@ -88,6 +88,18 @@ pub fn play_role() -> Result<()> {
     }
 }
 
+/// Ends this process when the one that started it ends, so that its site goes too. Does nothing inside a capsule, where that is
+/// so anyway.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn end_with_parent() -> Result<()> {
+    if is_inside() {
+        return Ok(());
+    }
+    Ok(nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)?)
+}
+
 /// Whether this process runs inside a capsule.
 pub fn is_inside() -> bool {
     crate::visit::is_inside()
