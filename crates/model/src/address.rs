@@ -3,10 +3,12 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use serde::{Deserialize, Serialize};
+
 pub use ipnet::IpNet as Prefix;
 
 /// IPv4 or IPv6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum IpFamily {
     /// IPv4.
     V4,
@@ -54,7 +56,7 @@ fn from_number(family: IpFamily, number: u128) -> IpAddr {
 }
 
 /// A contiguous block of addresses of one family, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AddressRange {
     family: IpFamily,
     first: u128,
@@ -136,7 +138,7 @@ impl fmt::Display for AddressRange {
 }
 
 /// The addresses an Eip holds: sorted, disjoint ranges, IPv4 before IPv6, with the excluded ones cut out.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Pool {
     ranges: Vec<AddressRange>,
 }

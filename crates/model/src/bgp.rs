@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Condition, OwnSide, Peering, ResourceVersion, WallTime};
 
 /// A BgpConf; only the one named `default` is used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BgpConf {
     /// The name.
     pub name: String,
@@ -26,7 +28,7 @@ pub struct BgpConf {
 }
 
 /// A BgpPeer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BgpPeer {
     /// The name.
     pub name: String,

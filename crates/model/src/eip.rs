@@ -5,13 +5,15 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     Condition, EipName, InterfaceName, NamespaceName, Pool, ResourceVersion, RouteSettings, Selector, Service,
     ServiceId, WallTime,
 };
 
 /// `spec.protocol`: how the addresses of an Eip are announced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Announcement {
     /// `bgp`, also when the field is empty.
     #[default]
@@ -33,7 +35,7 @@ impl fmt::Display for Announcement {
 }
 
 /// `spec.interface`: which network interface answers on a node.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum InterfaceChoice {
     /// Empty: the interface whose subnet contains the vip.
     #[default]
@@ -45,7 +47,7 @@ pub enum InterfaceChoice {
 }
 
 /// Who may share an address; ports are disjoint in every case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Sharing {
     /// Any Service (OpenELB's rule).
     #[default]
@@ -57,7 +59,7 @@ pub enum Sharing {
 }
 
 /// For whom addresses are reserved.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reservee {
     /// `namespace` and `name`: this Service, whether it exists or not.
     Service(ServiceId),
@@ -88,7 +90,7 @@ impl Reservee {
 }
 
 /// One entry of `reservations`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservation {
     /// Its place in the list, for messages.
     pub index: usize,
@@ -99,7 +101,7 @@ pub struct Reservation {
 }
 
 /// `status` of an Eip, as written now.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct EipStatus {
     /// `occupied`.
     pub occupied: bool,
@@ -126,7 +128,7 @@ pub struct EipStatus {
 }
 
 /// An Eip, as far as ironlb looks at it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Eip {
     /// The name.
     pub name: EipName,

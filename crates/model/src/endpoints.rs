@@ -1,9 +1,11 @@
 //! The endpoints of a Service.
 
+use serde::{Deserialize, Serialize};
+
 use crate::NodeName;
 
 /// One endpoint of a Service.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Endpoint {
     /// The node it runs on; absent for endpoints outside the cluster.
     pub node: Option<NodeName>,
@@ -16,7 +18,7 @@ pub struct Endpoint {
 }
 
 /// Every endpoint of one Service, from all its EndpointSlices.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Endpoints {
     /// Sorted.
     pub endpoints: Vec<Endpoint>,

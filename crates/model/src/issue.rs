@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{EipName, NodeName, ServiceId};
 
 /// The object an [`Issue`] is about.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ObjectRef {
     /// A Service.
     Service(ServiceId),
@@ -35,7 +37,7 @@ impl fmt::Display for ObjectRef {
 }
 
 /// What kind of fault it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum IssueReason {
     /// A field's text does not follow its grammar.
     InvalidField,
@@ -61,7 +63,7 @@ impl IssueReason {
 }
 
 /// A fault in a user's object: which field, what is wrong, how to mend it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Issue {
     /// The object.
     pub object: ObjectRef,

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{NamespaceName, NodeName};
 
 /// Why a node is being emptied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum DrainCause {
     /// Annotation `ironlb.io/drain`.
     Annotation,
@@ -17,7 +19,7 @@ pub enum DrainCause {
 }
 
 /// A node, as far as ironlb looks at it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// The name.
     pub name: NodeName,

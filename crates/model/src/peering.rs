@@ -6,10 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{InterfaceName, IpFamily, Selector};
 
 /// An autonomous system number; 0 is none (RFC 7607).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Asn(NonZeroU32);
 
 impl Asn {
@@ -33,7 +35,7 @@ impl fmt::Display for Asn {
 }
 
 /// The cluster's own side of BGP: the spec of a BgpConf.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct OwnSide {
     /// `as`; without one BGP is off.
     pub asn: Option<Asn>,
@@ -55,7 +57,7 @@ pub struct OwnSide {
 }
 
 /// The router at the other end, and how the session with it is to run: the spec of a BgpPeer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peering {
     /// Who it is.
     pub neighbor: Neighbor,
@@ -90,7 +92,7 @@ pub struct Peering {
 }
 
 /// How a peer is addressed.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Neighbor {
     /// By an address that is the same from everywhere.
     Address(IpAddr),
@@ -116,7 +118,7 @@ impl fmt::Display for Neighbor {
 }
 
 /// Where the password of a session stands.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Password {
     /// In the BgpPeer, for all to read.
     Plain(String),
@@ -140,7 +142,7 @@ impl fmt::Debug for Password {
 }
 
 /// How many routers may stand between a node and a peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Distance {
     /// The default: packets to an external peer leave with TTL 1, those to an internal one with 64.
     #[default]
@@ -153,7 +155,7 @@ pub enum Distance {
 }
 
 /// The timers of a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionTimers {
     /// Between attempts to connect.
     pub connect_retry: Duration,
@@ -178,7 +180,7 @@ impl Default for SessionTimers {
 }
 
 /// Graceful restart (RFC 4724).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GracefulRestart {
     /// How long the peer keeps our routes: 0 to 4,095 s, the field has 12 bits (RFC 4724 section 3).
     pub restart_time: Duration,
@@ -189,14 +191,14 @@ pub struct GracefulRestart {
 }
 
 /// One address family of a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FamilySettings {
     /// How many paths to one prefix are offered to be sent by ADD-PATH (RFC 7911); below 2 it is not offered.
     pub add_path_send: u8,
 }
 
 /// BFD beside a session (RFC 5880).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BfdSettings {
     /// `RequiredMinRxInterval`.
     pub receive_interval: Duration,
@@ -211,7 +213,7 @@ pub struct BfdSettings {
 }
 
 /// How an Eip's routes are advertised: `spec.bgp`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RouteSettings {
     /// `aggregationLength` below 32: IPv4 routes of this length stand for the vips in them.
     pub aggregation_v4: Option<u8>,

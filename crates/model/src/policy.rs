@@ -5,11 +5,12 @@ use std::fmt;
 use std::net::IpAddr;
 
 use regex::Regex;
+use serde::{Deserialize, Serialize};
 
 use crate::{IpFamily, Prefix};
 
 /// A policy: what a route goes through when it is made, and then on its way to each peer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// `import-policy-list`: in GoBGP routes of its own go through it as well.
     pub import: Chain,
@@ -18,7 +19,7 @@ pub struct Policy {
 }
 
 /// Statements in the order in which a route meets them, until one decides.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chain {
     /// The statements of all policies of the list, one after the other.
     pub statements: Vec<Statement>,
@@ -33,7 +34,7 @@ impl Default for Chain {
 }
 
 /// What becomes of a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Disposition {
     /// It goes out.
     Accept,
@@ -42,7 +43,7 @@ pub enum Disposition {
 }
 
 /// If all conditions hold, the route is changed, and then decided on, or handed to the next statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statement {
     /// Its name, for messages.
     pub name: String,
@@ -55,7 +56,7 @@ pub struct Statement {
 }
 
 /// How a condition looks at a set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum MatchOption {
     /// Some member of the set is found.
     #[default]
@@ -78,7 +79,7 @@ impl MatchOption {
 }
 
 /// Something that may hold for a route.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RouteCondition {
     /// `match-prefix-set`.
     Prefix(MatchOption, Vec<PrefixRange>),
@@ -103,7 +104,7 @@ pub enum RouteCondition {
 }
 
 /// A prefix with the lengths that count as being in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PrefixRange {
     /// The prefix.
     pub prefix: Prefix,
@@ -114,7 +115,7 @@ pub struct PrefixRange {
 }
 
 /// How numbers are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Comparison {
     /// Equal.
     Equal,
@@ -125,7 +126,7 @@ pub enum Comparison {
 }
 
 /// A change to a route.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RouteAction {
     /// `set-community`.
     Communities(SetOption, BTreeSet<u32>),
@@ -146,7 +147,7 @@ pub enum RouteAction {
 }
 
 /// What is done with a set of communities.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SetOption {
     /// They are added.
     Add,
@@ -168,7 +169,8 @@ impl SetOption {
 }
 
 /// A regular expression that compares by its text.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Pattern(Regex);
 
 impl Pattern {
@@ -189,6 +191,20 @@ impl Pattern {
     #[must_use]
     pub fn is_match(&self, text: &str) -> bool {
         self.0.is_match(text)
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::new(&text)
+    }
+}
+
+impl From<Pattern> for String {
+    fn from(pattern: Pattern) -> Self {
+        pattern.0.as_str().to_owned()
     }
 }
 

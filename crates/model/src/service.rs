@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{EipName, IpFamily, ResourceVersion, ServiceId, WallTime};
 
 /// What the annotation `lb.kubesphere.io/v1alpha1` says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum OptIn {
     /// The annotation is absent.
     #[default]
@@ -18,7 +20,7 @@ pub enum OptIn {
 }
 
 /// Where a Service says which addresses it asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum WishSource {
     /// Annotation `eip.openelb.kubesphere.io/v1alpha1`.
     Annotation,
@@ -27,7 +29,7 @@ pub enum WishSource {
 }
 
 /// `spec.externalTrafficPolicy`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum TrafficPolicy {
     /// Any node forwards to any endpoint.
     #[default]
@@ -37,7 +39,7 @@ pub enum TrafficPolicy {
 }
 
 /// `spec.ipFamilyPolicy`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum FamilyPolicy {
     /// One family.
     #[default]
@@ -49,7 +51,7 @@ pub enum FamilyPolicy {
 }
 
 /// A transport protocol of a Service port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Transport {
     /// TCP.
     Tcp,
@@ -60,7 +62,7 @@ pub enum Transport {
 }
 
 /// A port of a Service; two Services may share an address only if these sets are disjoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Port {
     /// The transport.
     pub transport: Transport,
@@ -69,7 +71,7 @@ pub struct Port {
 }
 
 /// One entry of `status.loadBalancer.ingress`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum IngressAddress {
     /// An address, in canonical form.
     Ip(IpAddr),
@@ -78,7 +80,7 @@ pub enum IngressAddress {
 }
 
 /// A condition's status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ConditionStatus {
     /// `True`.
     True,
@@ -101,7 +103,7 @@ impl ConditionStatus {
 }
 
 /// A condition without its times: what is compared to find out whether anything is to be told.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Condition {
     /// The type, such as `ironlb.io/AddressAssigned`.
     pub kind: String,
@@ -114,7 +116,7 @@ pub struct Condition {
 }
 
 /// A Service, as far as ironlb looks at it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     /// Namespace and name.
     pub id: ServiceId,

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{InterfaceName, MacAddr, NodeName, Prefix};
 
 /// A network interface of a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interface {
     /// The name.
     pub name: InterfaceName,
@@ -32,7 +34,7 @@ pub struct Interfaces {
 }
 
 /// A vip this node could announce and does not.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct WithheldVip {
     /// The address.
     pub vip: IpAddr,
@@ -43,7 +45,7 @@ pub struct WithheldVip {
 }
 
 /// A network interface that a speaker reports as one it could answer on.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ReportedInterface {
     /// The name.
     pub name: InterfaceName,
@@ -54,7 +56,7 @@ pub struct ReportedInterface {
 }
 
 /// What a speaker reports of BGP.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BgpReport {
     /// The BgpPeers, by name, with which its session is established.
     pub established: BTreeSet<String>,
@@ -65,7 +67,7 @@ pub struct BgpReport {
 }
 
 /// What a speaker last reported in its `Speaker` object.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpeakerReport {
     /// The node.
     pub node: NodeName,

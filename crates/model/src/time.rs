@@ -4,12 +4,14 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// A moment on this machine's monotonic clock, counting time spent suspended (`CLOCK_BOOTTIME`), in nanoseconds since an
 /// arbitrary origin.
 ///
 /// It is never compared with another machine's. Deadlines that fence ownership need a clock that goes on while a machine sleeps:
 /// a node that slept must find itself expired.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
@@ -66,13 +68,13 @@ impl fmt::Display for Timestamp {
 /// A moment people read: seconds since 1970-01-01 UTC, as Kubernetes keeps them.
 ///
 /// Used to order objects by age and to print; never to measure time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct WallTime(pub i64);
 
 /// The API server's version of an object or of a list, as an integer.
 ///
 /// Kubernetes calls the text opaque, yet promises since 1.35 that versions of one kind can be compared as integers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct ResourceVersion(pub u64);
 
 impl fmt::Display for ResourceVersion {
