@@ -28,6 +28,7 @@
 mod bgp;
 mod decide;
 mod diff;
+mod drain;
 mod eip_of;
 mod elect;
 mod eligible;
@@ -51,6 +52,7 @@ pub use bgp::{
 };
 pub use decide::{Announcements, Layer2Spec, decide};
 pub use diff::{Action, REPORT_INTERVAL, diff};
+pub use drain::{Drain, drain};
 pub use local_view::{ExcludeLabel, LocalView};
 pub use memory::{Applied, Memory};
 pub use reason::{Reason, Remark};

@@ -222,6 +222,7 @@ impl fmt::Display for Reason {
                     DrainCause::Annotation => "annotation ironlb.io/drain",
                     DrainCause::OutOfService => "taint node.kubernetes.io/out-of-service",
                     DrainCause::ToBeDeleted => "taint ToBeDeletedByClusterAutoscaler",
+                    DrainCause::Shutdown => "it is being shut down",
                 };
                 write!(f, "this node is being emptied ({cause}) and another can announce it")
             }

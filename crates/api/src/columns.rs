@@ -41,7 +41,7 @@ const COLUMNS: &[Column] = &[
     column("Speaker", "withheld", "integer", ".status.withheldCount"),
     column("Speaker", "members", "integer", ".status.membersCount"),
     column("Speaker", "version", "string", ".status.version"),
-    wide("Speaker", "drain", "string", ".status.drain"),
+    column("Speaker", "drain", "string", ".status.drain"),
     wide("Speaker", "observed", "date", ".status.observedTime"),
     column("Speaker", "age", "date", CREATED),
 ];

@@ -16,6 +16,21 @@ pub enum DrainCause {
     OutOfService,
     /// Taint `ToBeDeletedByClusterAutoscaler`.
     ToBeDeleted,
+    /// The machine is being shut down, and the kubelet ends its pods in order.
+    Shutdown,
+}
+
+impl DrainCause {
+    /// The cause's name in reports.
+    #[must_use]
+    pub const fn category(self) -> &'static str {
+        match self {
+            Self::Annotation => "Annotation",
+            Self::OutOfService => "OutOfService",
+            Self::ToBeDeleted => "ToBeDeleted",
+            Self::Shutdown => "Shutdown",
+        }
+    }
 }
 
 /// A node, as far as ironlb looks at it.

@@ -37,6 +37,8 @@ pub fn node(object: &core::Node) -> (Node, Vec<Issue>) {
         Some(DrainCause::OutOfService)
     } else if tainted(taint::TO_BE_DELETED) {
         Some(DrainCause::ToBeDeleted)
+    } else if ready_condition(object).is_some_and(says_shutting_down) {
+        Some(DrainCause::Shutdown)
     } else {
         None
     };
@@ -50,17 +52,25 @@ pub fn node(object: &core::Node) -> (Node, Vec<Issue>) {
             .filter(|address| address.type_ == "InternalIP")
             .filter_map(|address| address.address.parse().ok())
             .collect(),
-        ready: status
-            .and_then(|s| s.conditions.as_deref())
-            .unwrap_or_default()
-            .iter()
-            .any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+        ready: ready_condition(object).is_some_and(|condition| condition.status == "True"),
         cordoned: spec.and_then(|s| s.unschedulable).unwrap_or(false),
         excluded: meta.labels.as_ref().is_some_and(|labels| labels.contains_key(label::EXCLUDE_FROM_LOAD_BALANCERS)),
         drain,
         name,
     };
     (read, issues)
+}
+
+fn ready_condition(object: &core::Node) -> Option<&core::NodeCondition> {
+    let conditions = object.status.as_ref()?.conditions.as_deref()?;
+    conditions.iter().find(|condition| condition.type_ == "Ready")
+}
+
+/// Does the kubelet say that the machine is on its way down? From the moment at which the machine announces it, the kubelet keeps it
+/// up while pods end. It has no field for that: it says `KubeletNotReady` as for everything that keeps it from being ready, and this
+/// among the messages (`ShutdownStatus` in its `nodeshutdown` package, the same since Kubernetes 1.20).
+fn says_shutting_down(ready: &core::NodeCondition) -> bool {
+    ready.status == "False" && ready.message.as_deref().is_some_and(|message| message.contains("node is shutting down"))
 }
 
 /// Reads a Namespace.
@@ -116,10 +126,14 @@ mod tests {
     }
 
     #[test]
-    fn a_node_is_drained_by_annotation_or_taint() {
+    fn a_node_is_drained_by_annotation_taint_or_shutdown() {
         let annotated = |value: &str| json!({"metadata": {"name": "n", "annotations": {"ironlb.io/drain": value}}});
         let tainted =
             |key: &str| json!({"metadata": {"name": "n"}, "spec": {"taints": [{"key": key, "effect": "NoExecute"}]}});
+        let saying = |status: &str, message: &str| {
+            let ready = json!({"type": "Ready", "status": status, "reason": "KubeletNotReady", "message": message});
+            json!({"metadata": {"name": "n"}, "status": {"conditions": [ready]}})
+        };
         for (object, want, faults) in [
             (annotated("true"), Some(DrainCause::Annotation), 0),
             (annotated("false"), None, 0),
@@ -128,6 +142,11 @@ mod tests {
             (tainted("node.kubernetes.io/out-of-service"), Some(DrainCause::OutOfService), 0),
             (tainted("ToBeDeletedByClusterAutoscaler"), Some(DrainCause::ToBeDeleted), 0),
             (tainted("node.kubernetes.io/unreachable"), None, 0),
+            (saying("False", "node is shutting down"), Some(DrainCause::Shutdown), 0),
+            (saying("False", "[container runtime is down, node is shutting down]"), Some(DrainCause::Shutdown), 0),
+            (saying("True", "node is shutting down"), None, 0),
+            (saying("False", "container runtime is down"), None, 0),
+            (saying("Unknown", "Kubelet stopped posting node status."), None, 0),
         ] {
             let (read, issues) = read(object.clone());
             assert_eq!((read.drain, issues.len()), (want, faults), "{object}");
