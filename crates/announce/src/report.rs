@@ -40,6 +40,8 @@ pub(crate) fn report(
             .take(MAX_WITHHELD)
             .map(|(vip, reason)| WithheldVip { vip, reason: reason.category().to_owned(), message: reason.to_string() })
             .collect(),
+        // What others claim is heard by the process, which adds it.
+        conflicts: Vec::new(),
     }
 }
 

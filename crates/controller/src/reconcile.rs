@@ -46,6 +46,8 @@ const LONGEST_REST: Duration = Duration::from_secs(10);
 pub(crate) struct Context {
     pub(crate) stores: Arc<Stores>,
     pub(crate) settings: Settings,
+    /// So long after it was last heard a stranger's claim to an address counts.
+    pub(crate) conflict_quarantine: Duration,
     pub(crate) writer: Writer,
     pub(crate) events: Events,
     /// Until when the API server wants no more requests.
@@ -89,7 +91,7 @@ pub(crate) async fn lead(context: Context, term: Term, ended: CancellationToken)
     if !prepared(&context, &term, &ended).await {
         return;
     }
-    let memory = Memory::new(Limits { request_timeout: REQUEST_TIMEOUT });
+    let memory = Memory::new(Limits { request_timeout: REQUEST_TIMEOUT, conflict_counts: context.conflict_quarantine });
     let mut leader = Leader {
         context,
         term,

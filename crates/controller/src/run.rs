@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// What the operator has to mend: no credentials, a socket that cannot be opened. Everything that may mend itself is waited for.
 pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let Args { cluster, pod_name, telemetry } = args;
+    let Args { cluster, pod_name, conflict_quarantine, telemetry } = args;
     telemetry.start_logging()?;
     info!(version = env!("CARGO_PKG_VERSION"), pod = pod_name, namespace = cluster.namespace, "controller starts");
 
@@ -62,6 +62,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let context = Context {
         stores,
         settings: cluster.settings(),
+        conflict_quarantine: Duration::from_secs(conflict_quarantine),
         writer: Writer::new(clients.ordinary.clone()),
         events,
         throttle: clients.throttle.clone(),

@@ -23,6 +23,8 @@ pub const USED_TRUNCATED: &str = "UsedTruncated";
 pub const HELD_OUTSIDE: &str = "HeldOutside";
 /// Of an Eip: Services hold addresses that are reserved for others.
 pub const RESERVATION_HELD: &str = "ReservationHeld";
+/// Of an Eip: hosts outside the cluster claim some of its addresses.
+pub const CONFLICT: &str = "Conflict";
 /// Of an Eip: another Eip is the default as well, and comes first.
 pub const SECOND_DEFAULT: &str = "SecondDefault";
 /// Of an Eip with protocol `vip`: it is served by Layer 2.

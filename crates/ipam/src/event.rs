@@ -49,5 +49,7 @@ pub(crate) const CONSTRUCT_REQUEST: &str = "ConstructRequest";
 pub(crate) const UPDATE_SERVICE_STATUS: &str = "UpdateServiceStatus";
 /// Normal, on an Eip: what OpenELB gave out of it is ironlb's to keep from now on.
 pub(crate) const TAKEN_OVER: &str = "TakenOver";
+/// Warning, on an Eip: a host outside the cluster claims an address of it.
+pub(crate) const CONFLICT: &str = "Conflict";
 /// Normal or Warning: the address is announced, or not.
 pub(crate) const SET_BALANCER: &str = "SetBalancer";

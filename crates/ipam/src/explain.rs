@@ -15,6 +15,7 @@ use ironlb_model::{
 
 use crate::announced::Announcers;
 use crate::condition::ADDRESS_ASSIGNED;
+use crate::conflict::{self, Claim};
 use crate::eligible::Standing;
 use crate::in_flight::InFlight;
 use crate::keep::wanted_families;
@@ -158,6 +159,8 @@ pub struct VipReport {
     pub answering: Vec<(NodeName, InterfaceName)>,
     /// The nodes that do not, as far as their speakers say so.
     pub withheld: Vec<(NodeName, WithheldVip)>,
+    /// The host outside the cluster that claims it.
+    pub claim: Option<Claim>,
 }
 
 /// Explains the decision on one Service; none where there is no such Service.
@@ -168,12 +171,13 @@ pub struct VipReport {
 pub fn explain(snapshot: &Snapshot, id: &ServiceId) -> Option<Explanation> {
     let service = Arc::clone(snapshot.services.get(id)?);
     let mut onlooker = Onlooker::of(Arc::clone(&service));
-    let plan = plan_before(snapshot, &told(snapshot), &mut onlooker);
+    let in_flight = told(snapshot);
+    let plan = plan_before(snapshot, &in_flight, &mut onlooker);
     let verdict = plan.verdict(id)?.clone();
     let is_ours = verdict.standing == Standing::Ours;
     let families = if is_ours { onlooker.searches(wanted_families(&service), &verdict) } else { Vec::new() };
     let announcers = Announcers::new(snapshot);
-    let vips = verdict.vips.iter().map(|vip| vip_report(vip, snapshot, &service, &announcers)).collect();
+    let vips = verdict.vips.iter().map(|vip| vip_report(vip, snapshot, &service, &announcers, &in_flight)).collect();
     // While OpenELB runs nothing is written.
     let is_written = snapshot.openelb.is_empty();
     let projection = is_written.then(|| project_with(&service, &verdict, &announcers)).flatten();
@@ -203,15 +207,22 @@ fn told(snapshot: &Snapshot) -> InFlight {
     };
     let named = |service: &Arc<Service>| (service.id.clone(), service.status_writer.clone());
     let contended = snapshot.services.values().filter(is_contended).map(named).collect();
-    InFlight { contended, ..InFlight::default() }
+    InFlight { contended, claimed: conflict::known_to_people(snapshot), ..InFlight::default() }
 }
 
-fn vip_report(vip: &Vip, snapshot: &Snapshot, service: &Service, announcers: &Announcers<'_>) -> VipReport {
+fn vip_report(
+    vip: &Vip,
+    snapshot: &Snapshot,
+    service: &Service,
+    announcers: &Announcers<'_>,
+    in_flight: &InFlight,
+) -> VipReport {
     let shows = |other: &&Arc<Service>| other.id != service.id && other.addresses().any(|a| a == vip.address);
     VipReport {
         others: snapshot.services.values().filter(shows).map(|other| other.id.clone()).collect(),
         answering: announcers.answering(vip.address),
         withheld: announcers.withheld(vip.address),
+        claim: in_flight.claimed.get(&vip.address).cloned(),
         vip: vip.clone(),
     }
 }

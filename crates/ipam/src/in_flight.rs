@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use ironlb_model::{Condition, ResourceVersion, ServiceId, Timestamp};
 
 use crate::action::ActionId;
+use crate::conflict::Claim;
 use crate::event::Event;
 use crate::reuse::Freed;
 
@@ -54,6 +55,8 @@ pub struct InFlight {
     pub contended: BTreeMap<ServiceId, Option<String>>,
     /// Addresses that were given back a short while ago, where their Eip has a `reuseDelay`.
     pub freed: BTreeMap<IpAddr, Freed>,
+    /// Addresses that a host outside the cluster claims, whatever their Eip does about it.
+    pub claimed: BTreeMap<IpAddr, Claim>,
 }
 
 impl Write {

@@ -23,6 +23,7 @@
 //! Invariants:
 //! - two Services hold one address only where sharing allows it, or where they did when ironlb came;
 //! - what is reserved for others, rests after it was given back, or is above a quota is given to nobody new, and taken from nobody;
+//! - an address that a host outside the cluster claims is given to nobody new, and taken from nobody;
 //! - an address that the snapshot shows on any Service, or that this controller wrote and has not seen come back, is not free;
 //! - the order of the input never matters, and a plan that was carried out plans nothing more;
 //! - every Service of ours without an address has a reason;
@@ -36,6 +37,7 @@ mod action;
 mod announced;
 mod backoff;
 mod condition;
+mod conflict;
 mod diff;
 mod eligible;
 mod event;
@@ -59,9 +61,10 @@ mod verdict;
 
 pub use action::{Action, ActionId};
 pub use condition::{
-    ADDRESS_ASSIGNED, ANNOUNCED, EXHAUSTED, HELD_OUTSIDE, OVERLAPPING, READY, RESERVATION_HELD, SECOND_DEFAULT,
-    SERVED_AS_LAYER2, USED_TRUNCATED,
+    ADDRESS_ASSIGNED, ANNOUNCED, CONFLICT, EXHAUSTED, HELD_OUTSIDE, OVERLAPPING, READY, RESERVATION_HELD,
+    SECOND_DEFAULT, SERVED_AS_LAYER2, USED_TRUNCATED,
 };
+pub use conflict::Claim;
 pub use eligible::{NotOurs, Standing};
 pub use event::{Event, EventType};
 pub use explain::{EipReport, Explanation, Finding, LostAddress, Search, Sought, VipReport, explain};

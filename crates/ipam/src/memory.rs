@@ -11,6 +11,7 @@ use ironlb_model::{EipName, ObjectRef, ResourceVersion, ServiceId, Snapshot, Tim
 
 use crate::action::ActionId;
 use crate::backoff::delay;
+use crate::conflict::Conflicts;
 use crate::eligible::{Standing, standing};
 use crate::event::{self, Event, EventType};
 use crate::in_flight::{InFlight, Write, WriteState};
@@ -29,6 +30,8 @@ const CONTENTION_REST: Duration = Duration::from_mins(10);
 pub struct Limits {
     /// After this time a request is given up; the server may carry it out that much later.
     pub request_timeout: Duration,
+    /// So long after it was last heard a stranger's claim to an address counts.
+    pub conflict_counts: Duration,
 }
 
 /// What became of an action.
@@ -99,6 +102,7 @@ pub struct Memory {
     reversals: BTreeMap<ServiceId, Vec<Timestamp>>,
     contended: BTreeMap<ServiceId, Contention>,
     reuse: Reuse,
+    conflicts: Conflicts,
     /// What of OpenELB was found last, and on which Eips that was told.
     told_openelb: (Vec<String>, BTreeSet<EipName>),
 }
@@ -120,6 +124,7 @@ impl Memory {
             reversals: BTreeMap::new(),
             contended: BTreeMap::new(),
             reuse: Reuse::default(),
+            conflicts: Conflicts::default(),
             told_openelb: (Vec::new(), BTreeSet::new()),
         }
     }
@@ -216,6 +221,7 @@ impl Memory {
         self.eip_not_before.retain(|_, not_before| *not_before > now);
         self.notice_reversals(snapshot, now);
         self.in_flight.freed = self.reuse.observe(snapshot, &self.in_flight, now);
+        self.in_flight.claimed = self.conflicts.observe(snapshot, self.limits.conflict_counts, now);
     }
 
     /// Notices that another writer changed back what this one wrote.
@@ -328,6 +334,11 @@ impl Memory {
     pub(crate) fn reuse_begins(&self) -> Option<Timestamp> {
         let never = Timestamp::from_nanos(u64::MAX);
         self.in_flight.freed.values().map(|freed| freed.until).filter(|until| *until != never).min()
+    }
+
+    /// When the first claim of a stranger no longer counts.
+    pub(crate) fn conflict_ends(&self, now: Timestamp) -> Option<Timestamp> {
+        self.conflicts.first_end(self.limits.conflict_counts, now)
     }
 
     /// When the first contended status is looked at again.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ironlb_model::{FamilyPolicy, IpFamily, Service, ServiceId, Snapshot};
 
+use crate::conflict::Claim;
 use crate::in_flight::InFlight;
 use crate::keep::{self, Draft, Need, View};
 use crate::precedence::Precedence;
@@ -94,7 +95,7 @@ impl Witness for Nobody {
 /// [`plan`], with somebody who looks on.
 pub(crate) fn plan_before(snapshot: &Snapshot, in_flight: &InFlight, witness: &mut impl Witness) -> Plan {
     let territory = Territory::new(snapshot);
-    let taken = Taken::new(snapshot, in_flight);
+    let taken = Taken::new(snapshot, in_flight, &territory);
     let listed = keep::listed_by_openelb(snapshot);
     let reserved = Reserved::new(&territory);
     let view = View { snapshot, in_flight, territory: &territory, taken: &taken, reserved: &reserved, listed };
@@ -159,6 +160,10 @@ impl<'a> Desk<'a> {
     fn grant_wish(&mut self, service: &'a Service, need: &Need) -> Option<Grant> {
         let address = need.wish?;
         Some(self.precedence.for_wish(service, address).and_then(|eip| {
+            // What it held before its status was lost, and still wishes for, is no news to it.
+            if need.remembered != Some(address) {
+                self.check_claim(address, eip)?;
+            }
             let sharing = self.territory.eip(eip).sharing;
             self.check_address(service, address, eip, &need.replaces)?;
             sharing::may_join(service, address, sharing, &self.taken, &self.snapshot.settings)?;
@@ -194,6 +199,16 @@ impl<'a> Desk<'a> {
             return Ok(());
         }
         self.quotas.check(self.territory, &self.taken, eip, service, Some(address), replaces)
+    }
+
+    /// Does no stranger claim this address, or does its Eip not mind?
+    pub(crate) fn check_claim(&self, address: IpAddr, eip: EipIndex) -> Result<(), Reason> {
+        match self.in_flight.claimed.get(&address).filter(|_| self.taken.is_claimed(address)) {
+            None => Ok(()),
+            Some(Claim { mac, node }) => {
+                Err(Reason::InConflict { address, eip: self.precedence.name(eip), mac: *mac, node: node.clone() })
+            }
+        }
     }
 
     /// What it held before its status was lost, if that is still to be had; it is not told when not.
@@ -234,6 +249,7 @@ impl<'a> Desk<'a> {
         if !candidates.contains(&eip) {
             return None;
         }
+        self.check_claim(*address, eip).ok()?;
         self.check_address(service, *address, eip, &need.replaces).ok()?;
         Some(Ok((*address, eip)))
     }
@@ -273,6 +289,7 @@ impl<'a> Desk<'a> {
                 total,
                 reserved: self.territory.pool(eip).size_of(family).saturating_sub(pool.size_of(family)),
                 reuse_delayed: !given.reuse_delay.is_zero(),
+                claimed: self.taken.has_claimed(pool, family),
             }
         })
     }
@@ -288,8 +305,15 @@ impl<'a> Desk<'a> {
 fn both(before: Reason, next: Reason) -> Reason {
     match (before, next) {
         (
-            Reason::EipFull { mut eips, used, total, reserved, reuse_delayed },
-            Reason::EipFull { eips: more, used: also, total: of, reserved: further, reuse_delayed: too },
+            Reason::EipFull { mut eips, used, total, reserved, reuse_delayed, claimed },
+            Reason::EipFull {
+                eips: more,
+                used: also,
+                total: of,
+                reserved: further,
+                reuse_delayed: delayed_too,
+                claimed: claimed_too,
+            },
         ) => {
             eips.extend(more);
             Reason::EipFull {
@@ -297,7 +321,8 @@ fn both(before: Reason, next: Reason) -> Reason {
                 used: used.saturating_add(also),
                 total: total.saturating_add(of),
                 reserved: reserved.saturating_add(further),
-                reuse_delayed: reuse_delayed || too,
+                reuse_delayed: reuse_delayed || delayed_too,
+                claimed: claimed || claimed_too,
             }
         }
         (Reason::EipFull { .. }, next @ Reason::QuotaExceeded { .. }) => next,

@@ -4,7 +4,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ironlb_model::{Announcement, EipName, IpFamily, NamespaceName, Port, Reservee, ServiceId, Sharing, Transport};
+use ironlb_model::{
+    Announcement, EipName, IpFamily, MacAddr, NamespaceName, NodeName, Port, Reservee, ServiceId, Sharing, Transport,
+};
 
 /// Why a Service has no address, or not the one it asks for, or one with something amiss.
 ///
@@ -70,6 +72,8 @@ pub enum Reason {
         reserved: u128,
         /// One of them keeps what is given back for a while.
         reuse_delayed: bool,
+        /// A host outside the cluster claims one of the addresses that nobody holds.
+        claimed: bool,
     },
     /// The namespace holds as many addresses of the Eip as it may.
     QuotaExceeded {
@@ -148,6 +152,17 @@ pub enum Reason {
         by: ServiceId,
         /// The Eip's `reuseDelay`.
         delay: Duration,
+    },
+    /// A host outside the cluster claims the wished address.
+    InConflict {
+        /// The address.
+        address: IpAddr,
+        /// The Eip.
+        eip: EipName,
+        /// The host's Ethernet address.
+        mac: MacAddr,
+        /// The node that heard it.
+        node: NodeName,
     },
     /// Another Service holds the wished address and uses the same port.
     WishTaken {
@@ -261,6 +276,7 @@ impl Reason {
             Self::WishInOverlap { .. } => "WishInOverlap",
             Self::Reserved { .. } => "Reserved",
             Self::ReuseDelayed { .. } => "ReuseDelayed",
+            Self::InConflict { .. } => "InConflict",
             Self::WishTaken { .. } => "WishTaken",
             Self::SharingForbidden { .. } => "SharingForbidden",
             Self::SharingWouldMoveOwner { .. } => "SharingWouldMoveOwner",
@@ -352,11 +368,14 @@ impl fmt::Display for Reason {
                 f,
                 "the addresses of Eip {eip} are in Eip {first} as well, which had them first; take them out of one of the two"
             ),
-            Self::EipFull { eips, used, total, reserved, reuse_delayed } => {
+            Self::EipFull { eips, used, total, reserved, reuse_delayed, claimed } => {
                 let names: Vec<&str> = eips.iter().map(EipName::as_str).collect();
                 write!(f, "no free address: {used} of {total} in use in Eip {}", names.join(", "))?;
                 if *reuse_delayed {
                     f.write_str(" or given back a short while ago (spec.reuseDelay)")?;
+                }
+                if *claimed {
+                    f.write_str(" or claimed by another host (condition Conflict)")?;
                 }
                 if *reserved > 0 {
                     write!(f, ", {reserved} more reserved for certain Services (spec.reservations)")?;
@@ -413,6 +432,11 @@ impl fmt::Display for Reason {
                 "the wished address {address} was given back by Service {by}, and Eip {eip} keeps it from others for {} s \
                  (spec.reuseDelay); it is given as soon as they are over",
                 delay.as_secs()
+            ),
+            Self::InConflict { address, eip, mac, node } => write!(
+                f,
+                "the wished address {address} of Eip {eip} is claimed by another host, {mac}, as node {node} hears; find that host by its \
+                 Ethernet address: the address is given once it has been silent for a while, or wish for another"
             ),
             Self::WishTaken { address, by, port: Some(port) } => write!(
                 f,

@@ -7,10 +7,10 @@ use ironlb_model::{Condition, ObjectRef, Service, Snapshot, Timestamp};
 
 use crate::action::{Action, ActionId};
 use crate::announced::Announcers;
-use crate::condition::replacement;
+use crate::condition::{CONFLICT, replacement};
 use crate::diff;
 use crate::eligible::Standing;
-use crate::event::{Event, EventType, TAKEN_OVER};
+use crate::event::{self, Event, EventType, TAKEN_OVER};
 use crate::in_flight::{Write, WriteState};
 use crate::memory::Memory;
 use crate::plan::{Plan, plan};
@@ -65,6 +65,7 @@ pub fn step(snapshot: &Snapshot, memory: &mut Memory, now: Timestamp) -> Step {
         let Desk { memory, wanting, .. } = &mut desk;
         memory.forget_failures(|object| wanting.contains(object));
         desk.wake_at(desk.memory.contention_ends());
+        desk.wake_at(desk.memory.conflict_ends(now));
         if plan.waits_for_reuse() {
             desk.wake_at(desk.memory.reuse_begins());
         }
@@ -121,7 +122,7 @@ impl Desk<'_> {
     }
 
     fn eips(&mut self, plan: &Plan) {
-        for projection in usage(self.snapshot) {
+        for projection in usage(self.snapshot, self.memory.in_flight()) {
             let object = ObjectRef::Eip(projection.name().clone());
             let eip = projection.eip;
             let write = |events| Write {
@@ -141,7 +142,7 @@ impl Desk<'_> {
             if let Some(patch) = patch.filter(|_| is_due) {
                 if self.may_write(&object) {
                     self.memory.set_eip_pace(projection.name(), self.now + interval(projection.bytes()));
-                    let events = taken_over(&projection).into_iter().collect();
+                    let events = taken_over(&projection).into_iter().chain(conflict(&projection)).collect();
                     self.hand_out(object, write(events), Action::PatchEip(patch));
                 }
             } else if eip.has_openelb_finalizer && self.may_write(&object) {
@@ -247,6 +248,19 @@ fn taken_over(projection: &EipProjection<'_>) -> Option<Event> {
             projection.usage,
             projection.used.iter().map(|(_, holder)| holder).collect::<BTreeSet<_>>().len()
         ),
+    })
+}
+
+/// What is told on an Eip of which a stranger claims an address, when that is news.
+fn conflict(projection: &EipProjection<'_>) -> Option<Event> {
+    let eip = projection.eip;
+    let told = projection.conditions.iter().find(|c| c.kind == CONFLICT)?;
+    (!eip.status.conditions.contains(told)).then(|| Event {
+        object: ObjectRef::Eip(eip.name.clone()),
+        uid: eip.uid.clone(),
+        kind: EventType::Warning,
+        reason: event::CONFLICT,
+        message: told.message.clone(),
     })
 }
 

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use ironlb_model::{AddressRange, IpFamily, Pool, PoolSize, Service, Snapshot};
+use ironlb_model::{AddressRange, ConflictDetection, IpFamily, Pool, PoolSize, Service, Snapshot};
 
+use crate::conflict::detection;
 use crate::in_flight::InFlight;
-use crate::territory::{EipIndex, successor};
+use crate::territory::{EipIndex, Territory, successor};
 
 /// Every address that is not free, with its holders. Built once for a plan; what the plan gives out is added.
 ///
@@ -17,6 +18,8 @@ pub(crate) struct Taken<'a> {
     holders: BTreeMap<IpAddr, Holders<'a>>,
     /// Nobody holds these, or somebody who should not, and they are not given out for now.
     resting: BTreeSet<IpAddr>,
+    /// Those of them that a stranger claims.
+    claimed: BTreeSet<IpAddr>,
 }
 
 /// Who holds an address: nearly always one Service.
@@ -27,7 +30,7 @@ struct Holders<'a> {
 }
 
 impl<'a> Taken<'a> {
-    pub(crate) fn new(snapshot: &'a Snapshot, in_flight: &InFlight) -> Self {
+    pub(crate) fn new(snapshot: &'a Snapshot, in_flight: &InFlight, territory: &Territory<'_>) -> Self {
         let shown = snapshot.services.values().flat_map(|service| service.addresses().map(|a| (a, service.as_ref())));
         let mut shown: Vec<(IpAddr, &Service)> = shown.collect();
         // Stable, so that the holders of one address stay in the order of their names.
@@ -36,8 +39,10 @@ impl<'a> Taken<'a> {
             let ((address, first), others) = group.split_first()?;
             Some((*address, Holders { first, others: others.iter().map(|(_, other)| *other).collect() }))
         });
-        let resting = in_flight.freed.keys().copied().collect();
-        let mut taken = Self { holders: holders.collect(), resting };
+        let is_withheld = |address: &IpAddr| detection(territory, *address) == ConflictDetection::Enforce;
+        let claimed: BTreeSet<IpAddr> = in_flight.claimed.keys().copied().filter(is_withheld).collect();
+        let resting = in_flight.freed.keys().chain(&claimed).copied().collect();
+        let mut taken = Self { holders: holders.collect(), resting, claimed };
         for (id, write) in &in_flight.services {
             // A Service that is gone holds nothing; its entry leaves with the next look at the snapshot.
             if let Some(service) = snapshot.services.get(id) {
@@ -77,6 +82,17 @@ impl<'a> Taken<'a> {
     /// Does nobody hold it?
     pub(crate) fn is_free(&self, address: IpAddr) -> bool {
         !self.holders.contains_key(&address)
+    }
+
+    /// Is it given to nobody new because a stranger claims it?
+    pub(crate) fn is_claimed(&self, address: IpAddr) -> bool {
+        self.claimed.contains(&address)
+    }
+
+    /// Does a stranger claim an address of this pool and family that nobody holds?
+    pub(crate) fn has_claimed(&self, pool: &Pool, family: IpFamily) -> bool {
+        let lost = |address: &&IpAddr| IpFamily::of(**address) == family && pool.contains(**address);
+        self.claimed.iter().filter(lost).any(|address| self.is_free(*address))
     }
 
     /// Every address in this range that somebody holds, once for each holder.

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ironlb_model::{
-    AddressRange, Announcement, BgpReport, Condition, ConditionStatus, Eip, EipStatus, FamilyPolicy, IngressAddress,
-    InterfaceChoice, InterfaceName, IpFamily, Namespace, Node, NodeName, OptIn, Pool, Port, Prefix, Reservation,
-    Reservee, ResourceVersion, RouteSettings, Service, ServiceId, Sharing, Snapshot, SpeakerReport, Timestamp,
-    TrafficPolicy, Transport, WallTime, WithheldVip,
+    AddressRange, Announcement, BgpReport, Condition, ConditionStatus, ConflictDetection, Eip, EipStatus, FamilyPolicy,
+    IngressAddress, InterfaceChoice, InterfaceName, IpFamily, Namespace, Node, NodeName, OptIn, Pool, Port, Prefix,
+    Reservation, Reservee, ResourceVersion, RouteSettings, Service, ServiceId, Sharing, Snapshot, SpeakerReport,
+    Timestamp, TrafficPolicy, Transport, WallTime, WithheldVip,
 };
 
 use crate::action::Action;
@@ -36,7 +36,10 @@ pub(crate) fn seconds(seconds: u64) -> Timestamp {
 
 /// A memory whose requests time out after four seconds.
 pub(crate) fn memory() -> Memory {
-    Memory::new(Limits { request_timeout: std::time::Duration::from_secs(4) })
+    Memory::new(Limits {
+        request_timeout: std::time::Duration::from_secs(4),
+        conflict_counts: std::time::Duration::from_secs(60),
+    })
 }
 
 /// A Service that opted in by annotation: IPv4, TCP port 80, created at 0.
@@ -138,6 +141,7 @@ pub(crate) fn eip(name: &str, addresses: &str) -> Eip {
         announcement: Announcement::Layer2,
         interface: InterfaceChoice::BySubnet,
         interfaces: Vec::new(),
+        conflict_detection: ConflictDetection::Enforce,
         disabled: false,
         priority: 0,
         namespaces: std::collections::BTreeSet::new(),
@@ -261,6 +265,7 @@ pub(crate) fn add_speaker(
         owned_count: u64::try_from(owned.len()).expect("small"),
         owned,
         withheld: withheld.collect(),
+        conflicts: Vec::new(),
         bgp: BgpReport::default(),
     };
     snapshot.speakers.insert(name.clone(), Arc::new(report));

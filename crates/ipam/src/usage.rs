@@ -8,14 +8,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ironlb_model::{
-    Announcement, Condition, ConditionStatus, Eip, EipName, IpFamily, Issue, IssueReason, ObjectRef, Pool, PoolSize,
-    ServiceId, Snapshot,
+    Announcement, Condition, ConditionStatus, ConflictDetection, Eip, EipName, IpFamily, Issue, IssueReason, ObjectRef,
+    Pool, PoolSize, ServiceId, Snapshot,
 };
 
 use crate::condition::{
-    EXHAUSTED, HELD_OUTSIDE, OVERLAPPING, READY, RESERVATION_HELD, SECOND_DEFAULT, SERVED_AS_LAYER2, USED_TRUNCATED,
-    condition, replacement,
+    CONFLICT, EXHAUSTED, HELD_OUTSIDE, OVERLAPPING, READY, RESERVATION_HELD, SECOND_DEFAULT, SERVED_AS_LAYER2,
+    USED_TRUNCATED, condition, replacement,
 };
+use crate::conflict::{self, Claim};
+use crate::in_flight::InFlight;
 use crate::precedence::by_priority;
 use crate::reserved::Reserved;
 use crate::taken::{buggy_in, is_buggy};
@@ -49,7 +51,7 @@ pub struct EipProjection<'a> {
 
 /// What every Eip should show, in the order of their names.
 #[must_use]
-pub fn usage(snapshot: &Snapshot) -> Vec<EipProjection<'_>> {
+pub fn usage<'a>(snapshot: &'a Snapshot, in_flight: &InFlight) -> Vec<EipProjection<'a>> {
     let territory = Territory::new(snapshot);
     let reserved = Reserved::new(&territory);
     let mut used: BTreeMap<EipIndex, Used<'_>> = BTreeMap::new();
@@ -64,6 +66,12 @@ pub fn usage(snapshot: &Snapshot) -> Vec<EipProjection<'_>> {
             }
         }
     }
+    let mut claims: BTreeMap<EipIndex, Vec<(IpAddr, &Claim)>> = BTreeMap::new();
+    for (address, claim) in &in_flight.claimed {
+        if let Some(eip) = territory.spanning(*address) {
+            claims.entry(eip).or_default().push((*address, claim));
+        }
+    }
     let mut issues = issue_conditions(&snapshot.issues);
     let mut defaults: Vec<&Eip> = snapshot.eips.values().map(AsRef::as_ref).filter(|eip| eip.is_default).collect();
     defaults.sort_by(|a, b| by_priority(a, b));
@@ -73,11 +81,21 @@ pub fn usage(snapshot: &Snapshot) -> Vec<EipProjection<'_>> {
             let issues = issues.remove(&ObjectRef::Eip(eip.name.clone())).unwrap_or_default();
             let used = used.remove(&index).unwrap_or_default();
             let usurped = usurped.remove(&index).unwrap_or_default();
-            project(&territory, &reserved, index, used, &usurped, defaults.first().copied(), issues)
+            let told = Told { usurped, claims: claims.remove(&index).unwrap_or_default(), issues };
+            project(&territory, &reserved, index, used, defaults.first().copied(), told)
         })
         .collect();
     all.sort_by(|a, b| a.eip.name.cmp(&b.eip.name));
     all
+}
+
+/// What is told of an Eip besides its usage.
+struct Told<'a, 'c> {
+    /// Reserved addresses that others hold, with the holders.
+    usurped: Used<'a>,
+    /// Addresses that strangers claim, sorted.
+    claims: Vec<(IpAddr, &'c Claim)>,
+    issues: Vec<Condition>,
 }
 
 fn project<'a>(
@@ -85,11 +103,11 @@ fn project<'a>(
     reserved: &Reserved<'a>,
     index: EipIndex,
     mut used: Used<'a>,
-    usurped: &Used<'a>,
     default: Option<&Eip>,
-    issues: Vec<Condition>,
+    told: Told<'_, '_>,
 ) -> EipProjection<'a> {
     let eip = territory.eip(index);
+    let Told { usurped, claims, issues } = told;
     used.sort_unstable();
     let mut usage: u64 = 0;
     let mut inside: u128 = 0;
@@ -132,9 +150,14 @@ fn project<'a>(
         let message = format!(
             "{} reserved addresses are held by Services they are not reserved for, {address} by Service {holder} being the first; they \
              are kept",
-            holdings_count(usurped)
+            holdings_count(&usurped)
         );
         told(RESERVATION_HELD, RESERVATION_HELD, message);
+    }
+    if !claims.is_empty() && eip.conflict_detection != ConflictDetection::Off {
+        let holder = |address| used.iter().find(|(held, _)| *held == address).map(|(_, id)| *id);
+        let claims: Vec<_> = claims.iter().map(|(address, claim)| (*address, *claim, holder(*address))).collect();
+        told(CONFLICT, CONFLICT, conflict::message(eip.conflict_detection, &claims));
     }
     if eip.announcement == Announcement::Vip {
         let message = "protocol vip is served like layer2: one node answers for each address";
@@ -267,8 +290,18 @@ pub(crate) fn is_issue_condition(kind: &str) -> bool {
 }
 
 fn is_eip_condition(kind: &str) -> bool {
-    [READY, EXHAUSTED, OVERLAPPING, SECOND_DEFAULT, HELD_OUTSIDE, RESERVATION_HELD, SERVED_AS_LAYER2, USED_TRUNCATED]
-        .contains(&kind)
+    [
+        READY,
+        EXHAUSTED,
+        OVERLAPPING,
+        SECOND_DEFAULT,
+        HELD_OUTSIDE,
+        RESERVATION_HELD,
+        CONFLICT,
+        SERVED_AS_LAYER2,
+        USED_TRUNCATED,
+    ]
+    .contains(&kind)
         || is_issue_condition(kind)
 }
 

@@ -58,6 +58,18 @@ pub enum Sharing {
     Never,
 }
 
+/// `layer2.conflictDetection`: what follows where another host is heard to use one of the addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub enum ConflictDetection {
+    /// It is told, and the address is given to no other Service meanwhile.
+    #[default]
+    Enforce,
+    /// It is told.
+    Warn,
+    /// Nothing.
+    Off,
+}
+
 /// For whom addresses are reserved.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reservee {
@@ -154,6 +166,8 @@ pub struct Eip {
     pub interface: InterfaceChoice,
     /// `layer2.interfaces`.
     pub interfaces: Vec<InterfaceName>,
+    /// `layer2.conflictDetection`.
+    pub conflict_detection: ConflictDetection,
     /// `disable`.
     pub disabled: bool,
     /// `priority`; the smaller number wins.

@@ -36,7 +36,7 @@ mod write;
 
 pub use address::{AddressRange, IpFamily, Pool, PoolSize, Prefix};
 pub use bgp::{BgpConf, BgpPeer};
-pub use eip::{Announcement, Eip, EipStatus, InterfaceChoice, Reservation, Reservee, Sharing};
+pub use eip::{Announcement, ConflictDetection, Eip, EipStatus, InterfaceChoice, Reservation, Reservee, Sharing};
 pub use endpoints::{Endpoint, Endpoints};
 pub use issue::{Issue, IssueReason, ObjectRef};
 pub use mac::MacAddr;
@@ -58,6 +58,8 @@ pub use service::{
 };
 pub use settings::{SelectionRule, ServiceSelection, Settings};
 pub use snapshot::Snapshot;
-pub use speaker::{BgpReport, Interface, Interfaces, ReportedInterface, SpeakerReport, WithheldVip};
+pub use speaker::{
+    BgpReport, CONFLICT_COUNTS, Interface, Interfaces, ReportedConflict, ReportedInterface, SpeakerReport, WithheldVip,
+};
 pub use time::{ResourceVersion, Timestamp, WallTime};
 pub use write::{Change, ConditionWrite, EipPatch, EipStatusText, ObjectPatch, ServicePatch, TimedCondition};

@@ -2,10 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{InterfaceName, MacAddr, NodeName, Prefix};
+use crate::{InterfaceName, MacAddr, NodeName, Prefix, WallTime};
+
+/// So long after it was last heard a stranger's claim to a vip counts. Chosen: several times the minute after which common hosts
+/// ask for a neighbour again and thereby name their own address, so one that goes on is not forgotten between two of its requests;
+/// and short enough to wait for once it is gone.
+pub const CONFLICT_COUNTS: Duration = Duration::from_mins(5);
 
 /// A network interface of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +48,17 @@ pub struct WithheldVip {
     pub reason: String,
     /// A sentence for people.
     pub message: String,
+}
+
+/// A vip that a host outside the cluster was heard to claim.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ReportedConflict {
+    /// The address.
+    pub vip: IpAddr,
+    /// The other host's Ethernet address.
+    pub mac: MacAddr,
+    /// When it was last heard, by the node's own clock: a change of it is news, and nothing else is read from it.
+    pub last_heard: WallTime,
 }
 
 /// A network interface that a speaker reports as one it could answer on.
@@ -85,4 +102,6 @@ pub struct SpeakerReport {
     pub bgp: BgpReport,
     /// The vips it withholds, with the reason (a bounded list).
     pub withheld: Vec<WithheldVip>,
+    /// The vips that a host outside the cluster claims (a bounded list).
+    pub conflicts: Vec<ReportedConflict>,
 }

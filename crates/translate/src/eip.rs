@@ -7,8 +7,8 @@ use std::time::Duration;
 use ironlb_api::names::{annotation, finalizer};
 use ironlb_api::{self as api, Protocol};
 use ironlb_model::{
-    AddressRange, Announcement, Eip, EipName, EipStatus, InterfaceChoice, Issue, IssueReason, ObjectRef, Pool,
-    RouteSettings, Selector, ServiceId, Sharing,
+    AddressRange, Announcement, ConflictDetection, Eip, EipName, EipStatus, InterfaceChoice, Issue, IssueReason,
+    ObjectRef, Pool, RouteSettings, Selector, ServiceId, Sharing,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
@@ -48,6 +48,7 @@ pub fn eip(object: &api::Eip) -> (Eip, Vec<Issue>) {
         },
         interface: interface_choice(spec.interface.as_deref().unwrap_or_default(), &mut faults),
         interfaces: interface_names(layer2.and_then(|l| l.interfaces.as_deref()).unwrap_or_default(), &mut faults),
+        conflict_detection: conflict_detection(layer2.and_then(|l| l.conflict_detection.as_deref()), &mut faults),
         disabled: spec.disable.unwrap_or(false),
         priority: spec.priority.unwrap_or(0),
         namespaces: spec.namespaces.iter().flatten().map(|namespace| namespace.as_str().into()).collect(),
@@ -190,6 +191,20 @@ fn sharing(text: Option<&str>, faults: &mut Faults) -> Sharing {
                 format!("{} is taken for Never: write Cluster, Namespace or Never", quoted(other)),
             );
             Sharing::Never
+        }
+    }
+}
+
+/// An unknown word enforces, as no word does: an address that somebody else uses is of no use to a Service.
+fn conflict_detection(text: Option<&str>, faults: &mut Faults) -> ConflictDetection {
+    match text {
+        None | Some("" | "Enforce") => ConflictDetection::Enforce,
+        Some("Warn") => ConflictDetection::Warn,
+        Some("Off") => ConflictDetection::Off,
+        Some(other) => {
+            let message = format!("{} is taken for Enforce: write Enforce, Warn or Off", quoted(other));
+            faults.add("spec.layer2.conflictDetection", message);
+            ConflictDetection::Enforce
         }
     }
 }

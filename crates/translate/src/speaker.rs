@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use ironlb_api as api;
 use ironlb_model::{
-    BgpReport, InterfaceName, Issue, IssueReason, NodeName, ObjectRef, ReportedInterface, SpeakerReport, WithheldVip,
+    BgpReport, InterfaceName, Issue, IssueReason, NodeName, ObjectRef, ReportedConflict, ReportedInterface,
+    SpeakerReport, WallTime, WithheldVip,
 };
 
 use crate::service::parse_stored;
@@ -69,6 +70,16 @@ pub fn speaker(object: &api::Speaker) -> (SpeakerReport, Vec<Issue>) {
     }
     withheld.sort_unstable();
 
+    let mut conflicts = Vec::new();
+    for entry in status.conflicts.iter().flatten() {
+        let last_heard = WallTime(entry.last_seen.as_ref().map_or(0, |time| time.0.as_second()));
+        match (parse_stored(&entry.vip), entry.mac.as_deref().unwrap_or_default().parse()) {
+            (Some(vip), Ok(mac)) => conflicts.push(ReportedConflict { vip, mac, last_heard }),
+            _ => unreadable("status.conflicts", &entry.vip),
+        }
+    }
+    conflicts.sort_unstable();
+
     let listed = u64::try_from(owned.len()).unwrap_or(u64::MAX);
     let owned_count = layer2.and_then(|l| l.owned_count).and_then(|count| u64::try_from(count).ok()).unwrap_or(listed);
     let read = SpeakerReport {
@@ -80,6 +91,7 @@ pub fn speaker(object: &api::Speaker) -> (SpeakerReport, Vec<Issue>) {
         owned_count,
         bgp: bgp(status),
         withheld,
+        conflicts,
     };
     (read, issues)
 }
@@ -113,6 +125,7 @@ mod tests {
                 "layer2": {"ownedCount": 7, "owned": [{"vip": "192.0.2.7", "interface": "eth0"}, {"vip": "?"}]},
                 "bgp": {"advertised": ["192.0.2.3", "?"], "sessions": [{"peer": "leaf1", "state": "ESTABLISHED"}, {"peer": "leaf2", "state": "ACTIVE"}]},
                 "withheld": [{"vip": "192.0.2.9", "reason": "NoInterface", "message": "m"}, {"vip": "192.0.2.8"}],
+                "conflicts": [{"vip": "192.0.2.7", "mac": "02:00:00:00:00:ee", "lastSeen": "1970-01-01T00:01:00Z"}, {"vip": "192.0.2.8"}],
             },
         })).unwrap();
         let (read, issues) = speaker(&object);
@@ -128,8 +141,11 @@ mod tests {
         assert_eq!(read.withheld.iter().map(|w| w.vip.to_string()).collect::<Vec<_>>(), ["192.0.2.8", "192.0.2.9"]);
         assert_eq!(
             issues.iter().map(|i| i.field.as_str()).collect::<Vec<_>>(),
-            ["status.interfaces", "status.layer2.owned"]
+            ["status.interfaces", "status.layer2.owned", "status.conflicts"]
         );
+        let stranger =
+            |ReportedConflict { vip, mac, last_heard }: &ReportedConflict| format!("{vip} {mac} {}", last_heard.0);
+        assert_eq!(read.conflicts.iter().map(stranger).collect::<Vec<_>>(), ["192.0.2.7 02:00:00:00:00:ee 60"]);
         assert_eq!(issues[0].object.to_string(), "Speaker n1");
     }
 

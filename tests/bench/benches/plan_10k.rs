@@ -36,6 +36,7 @@ fn decide(snapshot: &Snapshot) -> usize {
 }
 
 fn whole_step(snapshot: &Snapshot) -> usize {
-    let mut memory = Memory::new(Limits { request_timeout: Duration::from_secs(4) });
+    let mut memory =
+        Memory::new(Limits { request_timeout: Duration::from_secs(4), conflict_counts: Duration::from_mins(5) });
     step(snapshot, &mut memory, Timestamp::from_millis(1_000_000)).actions.len()
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use ironlb_ipam::{Action, InFlight, Limits, Memory, plan, step};
 use ironlb_model::{
-    AddressRange, Announcement, BgpReport, Change, ConditionWrite, Eip, EipStatus, FamilyPolicy, IngressAddress,
-    InterfaceChoice, IpFamily, Node, NodeName, OptIn, Pool, Port, Prefix, ResourceVersion, RouteSettings, Service,
-    ServiceId, ServicePatch, Sharing, Snapshot, SpeakerReport, Timestamp, TrafficPolicy, Transport, WallTime,
+    AddressRange, Announcement, BgpReport, Change, ConditionWrite, ConflictDetection, Eip, EipStatus, FamilyPolicy,
+    IngressAddress, InterfaceChoice, IpFamily, Node, NodeName, OptIn, Pool, Port, Prefix, ResourceVersion,
+    RouteSettings, Service, ServiceId, ServicePatch, Sharing, Snapshot, SpeakerReport, Timestamp, TrafficPolicy,
+    Transport, WallTime,
 };
 
 /// What is in a cluster.
@@ -73,6 +74,7 @@ impl Cluster {
                 owned_count: u64::try_from(owned.len()).unwrap_or(u64::MAX),
                 owned,
                 withheld: Vec::new(),
+                conflicts: Vec::new(),
                 bgp: BgpReport::default(),
             };
             snapshot.speakers.insert(node.clone(), Arc::new(report));
@@ -85,7 +87,8 @@ impl Cluster {
 #[must_use]
 pub fn settled(mut snapshot: Snapshot) -> Snapshot {
     for second in 0..10 {
-        let mut memory = Memory::new(Limits { request_timeout: Duration::from_secs(4) });
+        let mut memory =
+            Memory::new(Limits { request_timeout: Duration::from_secs(4), conflict_counts: Duration::from_mins(5) });
         let done = step(&snapshot, &mut memory, Timestamp::from_millis(second * 1000));
         if done.actions.is_empty() {
             break;
@@ -157,6 +160,7 @@ fn eip(name: &str, range: AddressRange) -> Eip {
         announcement: Announcement::Layer2,
         interface: InterfaceChoice::BySubnet,
         interfaces: Vec::new(),
+        conflict_detection: ConflictDetection::default(),
         disabled: false,
         priority: 0,
         namespaces: BTreeSet::new(),

@@ -7,10 +7,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use ironlb_model::{
-    AddressRange, Announcement, BgpReport, Eip, EipName, EipStatus, Endpoint, Endpoints, FamilyPolicy, IngressAddress,
-    Interface, InterfaceChoice, Interfaces, IpFamily, MacAddr, Node, NodeName, OptIn, Pool, Port, Prefix,
-    ReportedInterface, ResourceVersion, RouteSettings, Service, ServiceId, Sharing, Snapshot, SpeakerReport,
-    TrafficPolicy, Transport, WallTime,
+    AddressRange, Announcement, BgpReport, ConflictDetection, Eip, EipName, EipStatus, Endpoint, Endpoints,
+    FamilyPolicy, IngressAddress, Interface, InterfaceChoice, Interfaces, IpFamily, MacAddr, Node, NodeName, OptIn,
+    Pool, Port, Prefix, ReportedInterface, ResourceVersion, RouteSettings, Service, ServiceId, Sharing, Snapshot,
+    SpeakerReport, TrafficPolicy, Transport, WallTime,
 };
 
 /// An address from its text.
@@ -78,6 +78,7 @@ pub(crate) fn eip(name: &str, prefix: &str) -> Eip {
         announcement: Announcement::Layer2,
         interface: InterfaceChoice::BySubnet,
         interfaces: Vec::new(),
+        conflict_detection: ConflictDetection::default(),
         disabled: false,
         priority: 0,
         namespaces: BTreeSet::new(),
@@ -159,6 +160,7 @@ pub(crate) fn report(n: u32) -> SpeakerReport {
         owned_count: 0,
         bgp: BgpReport::default(),
         withheld: Vec::new(),
+        conflicts: Vec::new(),
     }
 }
 

@@ -253,7 +253,10 @@ impl World {
         }
         self.standby = self.services.clone();
         let may_freeze = self.limits.fault == Fault::FrozenBeforeSending;
-        let memory = Memory::new(ironlb_ipam::Limits { request_timeout: Duration::from_secs(4) });
+        let memory = Memory::new(ironlb_ipam::Limits {
+            request_timeout: Duration::from_secs(4),
+            conflict_counts: Duration::from_mins(5),
+        });
         self.leader = Some(Leader { view, unseen, memory, requests: Vec::new(), strays: Vec::new(), may_freeze });
         true
     }

@@ -17,7 +17,7 @@ impl World {
     fn new() -> Self {
         let mut snapshot = snapshot(&[eip("a", "10.0.0.1-10.0.0.9").default_eip()], &[service("n/s")]);
         // Out of the way: its status is as it should be.
-        let text = crate::usage(&snapshot)[0].patch().expect("never written").status;
+        let text = crate::usage(&snapshot, &InFlight::default())[0].patch().expect("never written").status;
         let eip = Arc::make_mut(snapshot.eips.get_mut(&EipName::from("a")).unwrap());
         (eip.status.pool_size, eip.status.v4, eip.status.ready) = (text.pool_size, text.v4, text.ready);
         (eip.status.first_ip, eip.status.last_ip) = (text.first_ip, text.last_ip);

@@ -303,7 +303,10 @@ fn eips_do_not_move_addresses(planner: Planner, snapshot: &Snapshot) -> Result<(
 type Usage = fn(&Snapshot) -> BTreeMap<String, (u64, bool)>;
 
 fn the_real_usage(snapshot: &Snapshot) -> BTreeMap<String, (u64, bool)> {
-    usage(snapshot).into_iter().map(|u| (u.name().to_string(), (u.usage, u.occupied))).collect()
+    usage(snapshot, &crate::InFlight::default())
+        .into_iter()
+        .map(|u| (u.name().to_string(), (u.usage, u.occupied)))
+        .collect()
 }
 
 /// 7. In every Eip that overlaps none, the addresses in use and the free ones add up to its size.

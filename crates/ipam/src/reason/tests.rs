@@ -40,10 +40,11 @@ fn place(reason: &Reason) -> usize {
         Reason::ReuseDelayed { .. } => 28,
         Reason::HeldAgainstReservation { .. } => 29,
         Reason::HeldByOlderRule { .. } => 30,
+        Reason::InConflict { .. } => 31,
     }
 }
 
-const COUNT: usize = 31;
+const COUNT: usize = 32;
 
 fn every() -> Vec<Reason> {
     let eip = || EipName::from("pool");
@@ -60,8 +61,8 @@ fn every() -> Vec<Reason> {
         Reason::EipUnreadable { eip: eip() },
         Reason::EipNotForService { eip: eip() },
         Reason::EipInOverlap { eip: eip(), first: "first".into() },
-        Reason::EipFull { eips: vec![eip()], used: 3, total: 3, reserved: 0, reuse_delayed: false },
-        Reason::EipFull { eips: vec![eip()], used: 3, total: 3, reserved: 2, reuse_delayed: true },
+        Reason::EipFull { eips: vec![eip()], used: 3, total: 3, reserved: 0, reuse_delayed: false, claimed: false },
+        Reason::EipFull { eips: vec![eip()], used: 3, total: 3, reserved: 2, reuse_delayed: true, claimed: true },
         Reason::QuotaExceeded { eip: eip(), namespace: "shop".into(), used: 2, limit: 2 },
         Reason::Reserved { address, eip: eip(), index: 0, reservee: Reservee::Service(by()) },
         Reason::Reserved { address, eip: eip(), index: 0, reservee: Reservee::Nobody },
@@ -80,6 +81,7 @@ fn every() -> Vec<Reason> {
         Reason::WishOutsideEveryEip { address },
         Reason::WishExcluded { address, eip: eip() },
         Reason::WishInOverlap { address, eip: eip(), first: "first".into() },
+        Reason::InConflict { address, eip: eip(), mac: MacAddr([2, 0, 0, 0, 0, 1]), node: "n1".into() },
         Reason::WishTaken { address, by: by(), port },
         Reason::WishTaken { address, by: by(), port: None },
         Reason::SharingForbidden { address, by: by(), sharing: Sharing::Never },

@@ -117,14 +117,14 @@ fn a_reservation_moves_nobody_and_is_reported_where_it_is_late() {
         (ips(&["10.0.0.2"]), vec![]),
         "it does not wait for it"
     );
-    let told = usage(&late);
+    let told = usage(&late, &crate::InFlight::default());
     let held = told[0].conditions.iter().find(|c| c.kind == crate::RESERVATION_HELD).expect("told");
     assert!(held.message.contains("10.0.0.1 by Service n/a"), "{}", held.message);
     // Whom it is for is no news, and nor is an address that it got besides.
     let fine = eip("a", "10.0.0.1-10.0.0.4").default_eip().reserve("10.0.0.1", for_service("n/web"));
     let fine = snapshot(&[fine], &[service("n/web").holds(&["10.0.0.1"]), service("n/a").holds(&["10.0.0.2"])]);
     assert!(reasons(&planned(&fine), "n/web").is_empty() && reasons(&planned(&fine), "n/a").is_empty());
-    assert!(usage(&fine)[0].conditions.iter().all(|c| c.kind != crate::RESERVATION_HELD));
+    assert!(usage(&fine, &crate::InFlight::default())[0].conditions.iter().all(|c| c.kind != crate::RESERVATION_HELD));
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn reserved_addresses_are_not_free_for_others() {
         "{said}"
     );
     let exhausted = |snapshot: &Snapshot| {
-        let told = usage(snapshot);
+        let told = usage(snapshot, &crate::InFlight::default());
         let one = told[0].conditions.iter().find(|c| c.kind == crate::EXHAUSTED).expect("always there").clone();
         (one.status == ironlb_model::ConditionStatus::True, one.message, told[0].occupied)
     };
@@ -174,6 +174,6 @@ fn an_eip_that_cannot_be_read_in_full_gives_out_nothing_and_keeps_what_is_held()
     let unread = snapshot(&[pool], &[service("n/a").holds(&["10.0.0.1"]), service("n/b")]);
     let plan = planned(&unread);
     assert_eq!((vips(&plan, "n/a"), reasons(&plan, "n/b")), (ips(&["10.0.0.1"]), vec!["EipUnreadable"]));
-    let told = usage(&unread);
+    let told = usage(&unread, &crate::InFlight::default());
     assert_eq!(told[0].conditions[0].reason, "Withholding");
 }

@@ -6,12 +6,17 @@ use crate::testing::*;
 
 /// The status that is written for an Eip; `None` when nothing is.
 fn written(snapshot: &Snapshot, name: &str) -> Option<EipStatusText> {
-    usage(snapshot).iter().find(|u| u.name().as_str() == name).expect("there").patch().map(|patch| patch.status)
+    usage(snapshot, &InFlight::default())
+        .iter()
+        .find(|u| u.name().as_str() == name)
+        .expect("there")
+        .patch()
+        .map(|patch| patch.status)
 }
 
 /// The conditions of an Eip, as "type status reason".
 fn told(snapshot: &Snapshot, name: &str) -> Vec<String> {
-    let all = usage(snapshot);
+    let all = usage(snapshot, &InFlight::default());
     let one = all.iter().find(|u| u.name().as_str() == name).expect("there");
     one.conditions.iter().map(|c| format!("{} {} {}", c.kind, c.status.as_str(), c.reason)).collect()
 }
@@ -141,7 +146,7 @@ fn every_fault_is_a_condition() {
     all("vip", &["Ready True Ready", free, "ServedAsLayer2 True ServedAsLayer2"]);
     all("shrunk", &["Ready True Ready", free, "HeldOutside True HeldOutside"]);
     let message = |name: &str, kind: &str| {
-        let all = usage(&snapshot);
+        let all = usage(&snapshot, &InFlight::default());
         let one = all.iter().find(|u| u.name().as_str() == name).unwrap();
         one.conditions.iter().find(|c| c.kind == kind).unwrap().message.clone()
     };

@@ -37,6 +37,7 @@ fn an_eip_of_openelb_means_what_it_meant() {
             announcement: Announcement::Layer2,
             interface: InterfaceChoice::Named("eth0".into()),
             interfaces: vec![],
+            conflict_detection: ConflictDetection::Enforce,
             disabled: false,
             priority: 0,
             namespaces: BTreeSet::new(),

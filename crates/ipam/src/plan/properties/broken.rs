@@ -100,7 +100,10 @@ fn while_the_eip_would_be_chosen(snapshot: &Snapshot) -> Plan {
 /// Sharers are counted one by one.
 fn usage_by_holders(snapshot: &Snapshot) -> BTreeMap<String, (u64, bool)> {
     let count = |u: &crate::EipProjection<'_>| u64::try_from(u.used.len()).unwrap();
-    usage(snapshot).iter().map(|u| (u.name().to_string(), (count(u), u.occupied))).collect()
+    usage(snapshot, &crate::InFlight::default())
+        .iter()
+        .map(|u| (u.name().to_string(), (count(u), u.occupied)))
+        .collect()
 }
 
 fn without_reasons(snapshot: &Snapshot) -> Plan {

@@ -70,7 +70,7 @@ impl World {
             log: Vec::new(),
             view: Snapshot::default(),
             seen: 0,
-            memory: Memory::new(Limits { request_timeout: TIMEOUT }),
+            memory: Memory::new(Limits { request_timeout: TIMEOUT, conflict_counts: TIMEOUT }),
             outbox: VecDeque::new(),
             answers: VecDeque::new(),
             limbo: Vec::new(),
@@ -211,7 +211,7 @@ impl World {
 
     fn step(&mut self) -> Option<Timestamp> {
         if self.rules == Rules::Forgetful {
-            self.memory = Memory::new(Limits { request_timeout: TIMEOUT });
+            self.memory = Memory::new(Limits { request_timeout: TIMEOUT, conflict_counts: TIMEOUT });
         }
         let view = self.seen_by_the_rules();
         let step = step(&view, &mut self.memory, self.now);
@@ -292,7 +292,7 @@ impl World {
             self.wait(TIMEOUT);
             self.deliver(usize::MAX);
         }
-        self.memory = Memory::new(Limits { request_timeout: TIMEOUT });
+        self.memory = Memory::new(Limits { request_timeout: TIMEOUT, conflict_counts: TIMEOUT });
     }
 
     // --- the user ---
