@@ -15,17 +15,18 @@ use ironlb_announce::{Action, Announcements, LocalView, Memory, REPORT_INTERVAL,
 use ironlb_k8s::{NodeLease, NodeLeases, Outcome, Stores, Writer, clock};
 use ironlb_layer2::{Layer2, Observation, serves};
 use ironlb_membership::{Config, Incarnation, Input, Membership, Notice, Output, Timing};
-use ironlb_model::{InterfaceName, Interfaces, IpFamily, MacAddr, NodeName, ServiceId, Settings, Timestamp, WallTime};
+use ironlb_model::{InterfaceName, Interfaces, IpFamily, NodeName, ServiceId, Settings, Timestamp, WallTime};
 use ironlb_telemetry::{Gate, fields};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::conflicts::Conflicts;
 use crate::lease;
 use crate::metrics::SpeakerMetrics;
 use crate::routes::Routes;
-use crate::status::{MAX_CONFLICTS, Telling};
+use crate::status::Telling;
 
 /// Changes within this time are decided on together. Chosen: a list of 10,000 arrives as a handful of decisions, and nobody feels it.
 const MERGE: Duration = Duration::from_millis(5);
@@ -74,7 +75,7 @@ struct Speaker {
     answers: JoinSet<Answer>,
     /// Since when each vip is answered, for people.
     since: BTreeMap<IpAddr, WallTime>,
-    conflicts: BTreeMap<(IpAddr, MacAddr), WallTime>,
+    conflicts: Conflicts,
     reporting: bool,
     reported: Option<Telling>,
     report_not_before: Timestamp,
@@ -99,7 +100,7 @@ pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
         told: BTreeMap::new(),
         answers: JoinSet::new(),
         since: BTreeMap::new(),
-        conflicts: BTreeMap::new(),
+        conflicts: Conflicts::default(),
         reporting: false,
         reported: None,
         report_not_before: Timestamp::ZERO,
@@ -164,6 +165,7 @@ impl Speaker {
         self.membership.handle_timeout(now);
         self.carry_out().await;
         self.hear_leases().await;
+        self.conflicts.forget_old(now);
         let mut wake_at = None;
         if let Some(snapshot) = self.context.stores.snapshot(&self.context.settings) {
             self.context.gate.open();
@@ -188,7 +190,7 @@ impl Speaker {
         }
         self.move_fence();
         self.context.metrics.stands(&self.membership);
-        let due = [wake_at, self.membership.poll_timeout(), self.routes.due(), self.retry_at.take()];
+        let due = [wake_at, self.membership.poll_timeout(), self.routes.due(), self.retry_at.take(), self.conflicts.due()];
         due.into_iter().flatten().min()
     }
 
@@ -285,15 +287,11 @@ impl Speaker {
             self.tell(Input::ForeignClaim { vip, member }).await;
             return;
         }
-        if self.conflicts.insert((vip, mac), clock::wall_time()).is_none() {
+        if self.conflicts.heard(vip, mac, clock::wall_time(), clock::now()) {
             warn!(
                 { fields::VIP } = %vip, { fields::MAC } = %mac, { fields::IFACE } = %interface,
                 "another host claims this vip: find it by its Ethernet address, or exclude the address from its Eip"
             );
-        }
-        if self.conflicts.len() > MAX_CONFLICTS {
-            let oldest = self.conflicts.iter().min_by_key(|(_, seen)| **seen).map(|(key, _)| *key);
-            oldest.and_then(|key| self.conflicts.remove(&key));
         }
     }
 
@@ -402,7 +400,7 @@ impl Speaker {
             macs: macs.collect(),
             members: self.membership.alive().map(|(node, _)| node.clone()).chain([own]).collect(),
             owned: owned.collect::<BTreeMap<IpAddr, (ServiceId, WallTime)>>(),
-            conflicts: self.conflicts.clone(),
+            conflicts: self.conflicts.told(),
             incarnation: self.context.incarnation.clone(),
             report: announcements.report.clone(),
         }
