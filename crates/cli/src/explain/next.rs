@@ -23,6 +23,7 @@ pub(crate) fn steps(page: &Page<'_>) -> Vec<String> {
             );
         }
         steps.extend(announcing(page));
+        steps.extend(strangers(page));
     }
     if steps.is_empty() {
         steps.push("nothing".to_owned());
@@ -86,6 +87,16 @@ fn announcing(page: &Page<'_>) -> Option<String> {
     let held = page.explanation.verdict.vips.iter().any(|vip| !vip.is_new);
     let told = page.explanation.conditions.iter().find(|c| c.kind == ANNOUNCED && c.status != ConditionStatus::True);
     told.filter(|_| held).map(|told| format!("{}: {}", told.reason, told.message))
+}
+
+/// Somebody else uses an address that the Service holds.
+fn strangers<'p>(page: &'p Page<'_>) -> impl Iterator<Item = String> + 'p {
+    page.explanation.vips.iter().filter_map(|report| {
+        let (address, mac) = (report.vip.address, report.claim.as_ref()?.mac);
+        Some(format!(
+            "find the host with Ethernet address {mac} and take {address} from it; the Service keeps the address"
+        ))
+    })
 }
 
 /// What ironlb's controller says elsewhere than on the Service, in a phrase.

@@ -256,6 +256,18 @@ fn its_status_was_lost() {
 }
 
 #[test]
+fn another_host_claims_its_address() {
+    let told =
+        "{type: Conflict, status: 'True', reason: Conflict, message: '', lastTransitionTime: '1970-01-01T00:00:00Z'}";
+    let pool =
+        default_eip("pool", "10.0.0.0/24").replace("layer2}", &format!("layer2}}, status: {{conditions: [{told}]}}"));
+    let heard = "{vip: 10.0.0.1, mac: '02:00:00:00:00:ee', lastSeen: '1970-01-01T00:01:00Z'}";
+    let speaker =
+        speaker("n1", "{vip: 10.0.0.1, interface: eth0}", "").replace("withheld: []", &format!("conflicts: [{heard}]"));
+    insta::assert_snapshot!(page(&objects(&[web("", "", HELD), pool, node("n1"), speaker])));
+}
+
+#[test]
 fn openelb_still_runs() {
     let mut cluster = objects(&[web("", "", HELD), default_eip("pool", "10.0.0.0/24")]);
     cluster.openelb.push("Deployment openelb-system/openelb-controller".to_owned());

@@ -115,6 +115,9 @@ fn vip(report: &VipReport) -> String {
     } else if !report.others.is_empty() {
         text.push_str(&format!(", shared with Service {}", words::list(&report.others)));
     }
+    if let Some(claim) = &report.claim {
+        text.push_str(&format!(", claimed by another host as well: {}, heard by node {}", claim.mac, claim.node));
+    }
     text
 }
 
