@@ -168,10 +168,11 @@ pub struct SessionTimers {
 }
 
 impl Default for SessionTimers {
-    /// OpenELB's: GoBGP's defaults.
+    /// OpenELB's, which are GoBGP's, save for how soon a router that was away is tried again.
     fn default() -> Self {
         Self {
-            connect_retry: Duration::from_secs(120),
+            // Chosen, in place of 120: a node has two routers, not thousands, and one that came back is to have its routes.
+            connect_retry: Duration::from_secs(5),
             hold_time: Duration::from_secs(90),
             keepalive: None,
             advertisement_interval: Duration::ZERO,

@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod bgp;
 mod conflicts;
 mod lease;
 mod metrics;

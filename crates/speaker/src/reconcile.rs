@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::bgp::{Going, Speaking};
 use crate::conflicts::Conflicts;
 use crate::lease;
 use crate::metrics::SpeakerMetrics;
@@ -49,6 +50,8 @@ pub(crate) struct Context {
     pub(crate) layer2: Arc<Layer2>,
     pub(crate) observations: mpsc::Receiver<Observation>,
     pub(crate) metrics: SpeakerMetrics,
+    /// The sessions with routers.
+    pub(crate) speaking: Speaking,
     /// Opens with the first snapshot: from then on this node is a candidate.
     pub(crate) gate: Gate,
 }
@@ -61,6 +64,8 @@ enum Answer {
     Listed(Timestamp, Option<Vec<NodeLease>>),
     /// To a report.
     Reported(Box<Telling>, Outcome),
+    /// None, but it has come to its end: the sessions with routers are over.
+    LeftBgp,
 }
 
 struct Speaker {
@@ -83,10 +88,15 @@ struct Speaker {
     retry_at: Option<Timestamp>,
     /// There has been a snapshot.
     has_decided: bool,
+    /// This node's Lease is given back.
     has_left: bool,
+    /// The sessions with routers are over.
+    has_left_bgp: bool,
+    /// This node was being emptied when that was last looked at.
+    is_drained: bool,
 }
 
-/// Runs until `shutdown`, and then until this node's Lease is given back.
+/// Runs until `shutdown`, and then until this node's Lease is given back and its sessions with routers are over.
 pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
     let timing = Timing::lease();
     let incarnation = Incarnation(context.incarnation.clone());
@@ -107,6 +117,8 @@ pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
         retry_at: None,
         has_decided: false,
         has_left: false,
+        has_left_bgp: false,
+        is_drained: false,
     };
     speaker.serve(shutdown).await;
 }
@@ -115,17 +127,20 @@ impl Speaker {
     async fn serve(&mut self, shutdown: CancellationToken) {
         let mut due = Some(clock::now());
         let mut is_leaving = false;
-        while !self.has_left {
+        while !(self.has_left && self.has_left_bgp) {
             let now = clock::now();
-            if due.is_some_and(|at| at <= now) {
+            if !self.has_left && due.is_some_and(|at| at <= now) {
                 due = self.round(now).await;
-                if self.has_left {
-                    return;
-                }
+            }
+            if self.has_left {
+                // Another speaker of this node has its Lease, or it is given back.
+                self.leave_bgp(Going::ToComeBack);
+                due = None;
             }
             tokio::select! {
                 () = shutdown.cancelled(), if !is_leaving => {
                     is_leaving = true;
+                    self.leave_bgp(if self.is_drained { Going::ForGood } else { Going::ToComeBack });
                     self.tell(Input::Shutdown).await;
                     due = Some(clock::now());
                 }
@@ -142,6 +157,7 @@ impl Speaker {
                     self.routes.grow_old();
                     due = sooner(due, clock::now() + MERGE);
                 }
+                () = self.context.speaking.changed() => due = sooner(due, clock::now() + MERGE),
                 Some(observation) = self.context.observations.recv() => {
                     self.observe(observation).await;
                     due = Some(clock::now());
@@ -160,6 +176,16 @@ impl Speaker {
         }
     }
 
+    /// Begins to end the sessions with routers, once.
+    fn leave_bgp(&mut self, going: Going) {
+        if let Some(leaving) = self.context.speaking.leave(going) {
+            self.answers.spawn(async move {
+                leaving.await;
+                Answer::LeftBgp
+            });
+        }
+    }
+
     /// Steps 2 to 5; returns when the next round is due.
     async fn round(&mut self, now: Timestamp) -> Option<Timestamp> {
         self.membership.handle_timeout(now);
@@ -171,6 +197,7 @@ impl Speaker {
             self.context.gate.open();
             self.has_decided = true;
             self.membership.handle_input(now, Input::Ready(true));
+            self.is_drained = snapshot.nodes.get(&self.context.node).is_some_and(|node| node.drain.is_some());
             self.routes.refresh(&snapshot, now).await;
             // Claims may be confirmed, or lost, by what the decision itself brings about; the second look finds nothing new.
             for _ in 0..2 {
@@ -181,6 +208,11 @@ impl Speaker {
                 self.membership.handle_input(now, Input::Wanted(step.wanted));
                 let has_changed = self.carry_out().await;
                 self.answer(&step.actions, now).await;
+                if let Some(plan) = &step.announcements.bgp {
+                    let stores = &self.context.stores;
+                    let passwords = |name: &str, key: &str| stores.password(name, key);
+                    self.context.speaking.apply(plan, &snapshot, &self.context.node, &passwords);
+                }
                 self.context.metrics.decided(&step.announcements, self.memory.applied.answering.len());
                 wake_at = earliest(step.wake_at, self.report(&step.announcements, &step.actions, now));
                 if !has_changed {
@@ -206,6 +238,8 @@ impl Speaker {
             layer2: [IpFamily::V4, IpFamily::V6].into_iter().filter(|family| serves(*family)).collect(),
             ..LocalView::new(self.context.node.clone())
         }
+            bgp: true,
+            established: self.context.speaking.established(),
     }
 
     /// Tells membership something and carries out what follows.
@@ -277,6 +311,7 @@ impl Speaker {
             Answer::Reported(telling, outcome) => self.note_report(*telling, &outcome),
         }
         self.move_fence();
+            Answer::LeftBgp => self.has_left_bgp = true,
     }
 
     /// A frame was seen in which another station claims a vip of ours.

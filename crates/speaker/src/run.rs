@@ -13,13 +13,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::args::{Args, Membership};
+use crate::bgp::{self, Speaking};
 use crate::metrics::{InterfaceCounts, SpeakerMetrics};
 use crate::reconcile::{self, Context};
 use crate::state_directory::StateDirectory;
 
-/// How long giving the Lease back may take at the end. Two requests of a second each with room to spare; the chart's grace period is
-/// longer (`charts/ironlb/values.yaml`, 30 s).
-const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+/// How long the end may take: as long as the sessions with routers may, and giving the Lease back, two requests of a second each,
+/// is beside that. The chart's grace period is longer (`charts/ironlb/values.yaml`, 30 s).
+const LEAVE_WITHIN: Duration = bgp::LEAVE_WITHIN;
 
 /// Runs the speaker until `shutdown`, and then until it has left in order.
 ///
@@ -60,7 +61,9 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let stores = Arc::new(Stores::start(&clients, &cluster.namespace, Scope::speaker(true), &mut tasks));
     telemetry.serve(&readiness, metrics, &mut tasks, &shutdown)?;
 
+    let restarted = state.as_ref().is_some_and(StateDirectory::was_here_before);
     let context = Context {
+        speaking: Speaking::start(seed(&incarnation), restarted),
         node: NodeName(node_name),
         incarnation,
         settings: cluster.settings(),
@@ -86,6 +89,12 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         }
     }
     Ok(())
+}
+
+/// The first 64 bits of the name of this life, which is random.
+fn seed(incarnation: &str) -> u64 {
+    let digits = incarnation.chars().filter_map(|digit| digit.to_digit(16));
+    digits.take(16).fold(0, |seed, digit| (seed << 4) | u64::from(digit))
 }
 
 /// A name for this life of the process that no other has.

@@ -33,7 +33,7 @@ pub struct SessionFacts {
 pub struct RouteKey {
     /// The prefix.
     pub prefix: Prefix,
-    /// The path identifier (RFC 7911); 0 where ADD-PATH is not negotiated.
+    /// The path identifier (RFC 7911): 0 for the path through this node, which is the one that a peer without ADD-PATH is told.
     pub path_id: u32,
 }
 
@@ -91,8 +91,7 @@ pub fn routes(
         let Some(settings) = session.families.get(&family).filter(|_| is_for_peer) else { continue };
         let Some(prefix) = prefix(*vip, route) else { continue };
         let adds_paths = facts.add_path.contains(&family);
-        let mut add = |next_hop: IpAddr, weight: Option<u32>| {
-            let path_id = if adds_paths { path_id(next_hop) } else { 0 };
+        let mut add = |path_id: u32, next_hop: IpAddr, weight: Option<u32>| {
             let is_leaving = route.withdraw_at.is_some();
             let attributes = shared
                 .entry((Arc::as_ptr(&route.eip), is_leaving, weight))
@@ -107,14 +106,14 @@ pub fn routes(
             }
         };
         if let Some(next_hop) = next_hop(family, facts, snapshot.nodes.get(own).map(Arc::as_ref)) {
-            add(next_hop, route.weight);
+            add(0, next_hop, route.weight);
         }
         let is_sole = session.peering().is_none_or(|peering| peering.next_hop_self);
         if adds_paths && !is_sole {
             let room = usize::from(settings.add_path_send).saturating_sub(1);
             let others = route.others.intersection(&session.strangers).filter_map(|name| snapshot.nodes.get(name));
             for next_hop in others.filter_map(|node| address(node, family)).take(room) {
-                add(next_hop, None);
+                add(path_id(next_hop), next_hop, None);
             }
         }
     }
@@ -170,7 +169,7 @@ fn attributes(eip: &Eip, session: &SessionSpec, is_leaving: bool, weight: Option
     }
 }
 
-/// OpenELB's: FNV-1a of the next hop's text, 32 bits. Never 0, which stands for a session without ADD-PATH.
+/// OpenELB's: FNV-1a of the next hop's text, 32 bits. Never 0, which stands for the path through this node.
 fn path_id(next_hop: IpAddr) -> u32 {
     let text = next_hop.to_string();
     text.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)).max(1)

@@ -34,7 +34,7 @@ fn the_smallest_peer_has_openelbs_defaults() {
     assert_eq!(read.neighbor, Neighbor::Address("192.0.2.1".parse().unwrap()));
     assert_eq!((Some(read.asn), read.local_asn, read.port), (Asn::new(65001), None, 179));
     assert_eq!(read.families, [(IpFamily::V4, FamilySettings { add_path_send: 10 })].into());
-    assert_eq!((read.timers.hold_time, read.timers.connect_retry), (seconds(90), seconds(120)));
+    assert_eq!((read.timers.hold_time, read.timers.connect_retry), (seconds(90), seconds(5)));
     assert_eq!((read.distance, read.passive, read.admin_down, read.bfd), (Distance::Default, false, false, None));
     assert!(read.node_selector.is_none() && read.graceful_restart.is_none() && read.password.is_none());
 }
