@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ironlb_model::{ConditionStatus, ConflictDetection, MacAddr, NodeName, ServiceId, Snapshot, Timestamp, WallTime};
+use ironlb_model::{ConditionStatus, ConflictDetection, MacAddr, NodeName, Snapshot, Timestamp, WallTime};
 
 use crate::condition::CONFLICT;
 use crate::territory::Territory;
@@ -90,11 +90,10 @@ pub(crate) fn detection(territory: &Territory<'_>, address: IpAddr) -> ConflictD
     territory.spanning(address).map_or(ConflictDetection::Off, |eip| territory.eip(eip).conflict_detection)
 }
 
-/// What an Eip tells of the claims to its addresses, each with a Service that holds it.
-pub(crate) fn message(detection: ConflictDetection, claims: &[(IpAddr, &Claim, Option<&ServiceId>)]) -> String {
-    let one = |(address, claim, holder): &(IpAddr, &Claim, Option<&ServiceId>)| {
-        let held = holder.map_or(String::new(), |holder| format!(", which Service {holder} holds,"));
-        format!("{address}{held} is claimed by {} (heard by node {})", claim.mac, claim.node)
+/// What an Eip tells of the claims to its addresses. It changes only with them: each change is told by an Event.
+pub(crate) fn message(detection: ConflictDetection, claims: &[(IpAddr, &Claim)]) -> String {
+    let one = |(address, claim): &(IpAddr, &Claim)| {
+        format!("{address} is claimed by {} (heard by node {})", claim.mac, claim.node)
     };
     let mut text = claims.iter().take(MAX_NAMED).map(one).collect::<Vec<_>>().join("; ");
     if claims.len() > MAX_NAMED {

@@ -155,8 +155,6 @@ fn project<'a>(
         told(RESERVATION_HELD, RESERVATION_HELD, message);
     }
     if !claims.is_empty() && eip.conflict_detection != ConflictDetection::Off {
-        let holder = |address| used.iter().find(|(held, _)| *held == address).map(|(_, id)| *id);
-        let claims: Vec<_> = claims.iter().map(|(address, claim)| (*address, *claim, holder(*address))).collect();
         told(CONFLICT, CONFLICT, conflict::message(eip.conflict_detection, &claims));
     }
     if eip.announcement == Announcement::Vip {

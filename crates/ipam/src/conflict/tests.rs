@@ -173,7 +173,7 @@ fn the_eip_names_the_address_the_host_and_the_node() {
     let with = |detection| snapshot(&[two(detection)], &[service("n/a").holds(&["10.0.0.1"])]);
     let one = claimed(&["10.0.0.1"]);
     let said = told_on(&with(Enforce), &one).unwrap();
-    let head = "10.0.0.1, which Service n/a holds, is claimed by 02:00:00:00:00:ee (heard by node n1): find that host";
+    let head = "10.0.0.1 is claimed by 02:00:00:00:00:ee (heard by node n1): find that host";
     assert!(
         said.starts_with(head) && said.contains("no other Service gets it until the host has been silent"),
         "{said}"
