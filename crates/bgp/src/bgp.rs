@@ -36,8 +36,7 @@ impl Bgp {
     pub fn start(seed: u64, restarted: bool) -> Self {
         let (orders, inbox) = mpsc::unbounded_channel();
         let board = Arc::new(Board::new());
-        tracing::debug!(seed, restarted, "beginning");
-        tokio::spawn(supervise(inbox, Arc::clone(&board)));
+        tokio::spawn(supervise(inbox, Arc::clone(&board), seed, restarted));
         Self { orders, board }
     }
 
@@ -72,6 +71,11 @@ impl Bgp {
         self.tell(Order::Leave(how, done));
         // An error is an end, too.
         let _ = ended.await;
+    }
+
+    /// Returns when all tasks have ended: after [`Bgp::leave`], or before that by a fault of ours.
+    pub async fn ended(&self) {
+        self.orders.closed().await;
     }
 
     /// The supervisor hears it as long as there is one; after an end there is nothing to be told.

@@ -18,7 +18,6 @@ pub fn now() -> Timestamp {
 /// Sleeps until the moment; for ever when there is none. Cancel-safe.
 ///
 /// Tokio's clock stands still while the machine sleeps, which makes this late, never early.
-#[expect(dead_code, reason = "the sessions' tasks come with the next change")]
 pub(crate) async fn sleep_until(at: Option<Timestamp>) {
     match at {
         Some(at) => tokio::time::sleep(at.since(now())).await,

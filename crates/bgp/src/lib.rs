@@ -22,13 +22,22 @@
 
 #![deny(unsafe_code)]
 
+mod addresses;
+mod backoff;
 pub mod bfd;
 mod bgp;
 mod clock;
+mod connection;
+mod dial;
+mod listener;
+mod neighbor;
+mod place;
 mod raw;
+mod session;
 mod setup;
 mod status;
 mod supervisor;
+mod transport;
 
 pub use bgp::Bgp;
 pub use clock::now;

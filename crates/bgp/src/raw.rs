@@ -4,6 +4,8 @@
 //! Each function wraps one system call, and states why the call is sound.
 #![expect(unsafe_code, reason = "cmsg, ppoll and eventfd have no safe wrapper among our dependencies")]
 
+pub(crate) mod tcp;
+
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ironlb_bgp_proto::{Counters, Down, Family, Negotiated, OwnAddresses, State};
+use ironlb_bgp_proto::{Counters, Down, Family, Negotiated, OwnAddresses, State, Withheld};
 use ironlb_model::Timestamp;
 use tokio::sync::watch;
 
@@ -70,6 +70,8 @@ pub struct SessionStatus {
     pub advertised: BTreeMap<Family, u64>,
     /// How many routes the peer has not been told yet.
     pub pending: u64,
+    /// How many routes of the desired ones cannot be said in this session, by reason.
+    pub withheld: BTreeMap<Withheld, u64>,
     /// How many prefixes the peer has announced, by family.
     pub received: BTreeMap<Family, u64>,
     /// BFD, where the session has it.
@@ -96,6 +98,7 @@ impl SessionStatus {
             counters: Counters::default(),
             advertised: BTreeMap::new(),
             pending: 0,
+            withheld: BTreeMap::new(),
             received: BTreeMap::new(),
             bfd: None,
         }

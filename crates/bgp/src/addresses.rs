@@ -1,0 +1,39 @@
+//! Tells when the node's interfaces or addresses may have changed. What they are is asked where it matters.
+
+use std::time::Duration;
+
+use futures::{FutureExt as _, StreamExt as _};
+use rtnetlink::{MulticastGroup, new_multicast_connection};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::warn;
+
+use crate::backoff::Backoff;
+
+/// Messages that come within this time are one change. Chosen: longer than the kernel takes for the handful of one `ip` command.
+const MERGE: Duration = Duration::from_millis(50);
+
+/// Counts changes for as long as it runs; reconnects by itself.
+pub(crate) async fn follow(changes: watch::Sender<u64>) {
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    loop {
+        let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
+        match new_multicast_connection(&groups) {
+            Ok((connection, _handle, mut messages)) => {
+                let mut tasks = JoinSet::new();
+                tasks.spawn(connection);
+                // Whatever was before nobody has seen.
+                changes.send_modify(|count| *count += 1);
+                backoff.succeeded();
+                while messages.next().await.is_some() {
+                    tokio::time::sleep(MERGE).await;
+                    while messages.next().now_or_never().flatten().is_some() {}
+                    changes.send_modify(|count| *count += 1);
+                }
+                warn!("netlink connection ended");
+            }
+            Err(error) => warn!(%error, "cannot follow the node's addresses"),
+        }
+        tokio::time::sleep(backoff.failed()).await;
+    }
+}

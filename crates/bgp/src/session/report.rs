@@ -1,0 +1,233 @@
+//! What one session tells the log and the status.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ironlb_bgp_proto::codec::iana::{cease, error};
+use ironlb_bgp_proto::{Counters, Down, DownReason, Family, Negotiated, Notice, OwnAddresses, Peer, State};
+use ironlb_model::Timestamp;
+use tracing::{debug, info, warn};
+
+use super::later;
+use crate::bfd;
+use crate::clock::now;
+use crate::place::Place;
+use crate::status::{Board, SessionStatus};
+
+/// A session's status as its task knows it, and as it was last told.
+pub(super) struct Report {
+    name: Arc<str>,
+    board: Arc<Board>,
+    status: SessionStatus,
+    /// Something has changed that is told at once.
+    is_urgent: bool,
+    /// Numbers have changed, which can wait.
+    posted_at: Timestamp,
+    is_stale: bool,
+    counted: Counters,
+    had_pending: bool,
+    is_mute: bool,
+    /// The trouble that was last logged: the same one is not logged at each attempt.
+    logged: Option<String>,
+}
+
+impl Report {
+    pub(super) fn new(name: Arc<str>, board: Arc<Board>) -> Self {
+        let status = SessionStatus::new(now());
+        Self {
+            name,
+            board,
+            status,
+            is_urgent: true,
+            posted_at: Timestamp::ZERO,
+            is_stale: false,
+            counted: Counters::default(),
+            had_pending: false,
+            is_mute: false,
+            logged: None,
+        }
+    }
+
+    pub(super) fn name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    /// From now on the status belongs to nobody, or to another task.
+    pub(super) fn mute(&mut self) {
+        self.is_mute = true;
+    }
+
+    pub(super) fn state(&mut self, from: State, to: State) {
+        info!(peer = &*self.name, state = to.category(), from = from.category(), "session");
+        (self.status.state, self.status.since) = (to, now());
+        self.is_urgent = true;
+    }
+
+    pub(super) fn up(&mut self, negotiated: &Arc<Negotiated>, at: Option<Timestamp>) {
+        let families: Vec<_> = negotiated.families.keys().map(|family| family.category()).collect();
+        info!(
+            peer = &*self.name,
+            address = self.status.remote.map(tracing::field::display),
+            asn = %negotiated.peer_as,
+            router_id = %negotiated.peer_id,
+            hold_time = ?negotiated.hold_time.unwrap_or_default(),
+            families = families.join(","),
+            graceful_restart = negotiated.graceful_restart.is_some_and(|restart| restart.is_mutual),
+            "session is up"
+        );
+        self.status.negotiated = Some(Arc::clone(negotiated));
+        self.status.established_at = at;
+        self.status.trouble = None;
+        self.logged = None;
+        self.is_urgent = true;
+    }
+
+    pub(super) fn down(&mut self, down: &Down) {
+        let retry_in = down.retry_at.map(|at| at.since(now()));
+        // Each attempt ends in one of these while a peer is away; its first words are in the log already, as the trouble.
+        if down.was_up || down.sent.is_some() || self.status.trouble.is_none() {
+            info!(
+                peer = &*self.name,
+                reason = down.reason.category(),
+                error = %down.reason,
+                sent = down.sent.as_ref().map(tracing::field::display),
+                retry_in = retry_in.map(tracing::field::debug),
+                was_up = down.was_up,
+                "session is down"
+            );
+        }
+        self.status.flaps += u64::from(down.was_up && !is_collision(&down.reason));
+        self.status.last_down = Some(down.clone());
+        self.status.last_down_at = Some(now());
+        if down.was_up {
+            (self.status.negotiated, self.status.established_at) = (None, None);
+        }
+        self.is_urgent = true;
+    }
+
+    pub(super) fn notice(&self, notice: &Notice) {
+        let peer = &*self.name;
+        match notice {
+            Notice::EndOfRibSent(family) => info!(peer, family = family.category(), "the peer has all routes"),
+            Notice::EndOfRibReceived(family) => {
+                debug!(peer, family = family.category(), "the peer has sent all routes")
+            }
+            Notice::RefreshRequested(family) => {
+                info!(peer, family = family.category(), "the peer wants all routes again")
+            }
+            Notice::TreatedAsWithdraw(fault) => {
+                warn!(peer, fault = ?fault, "an UPDATE was wrong: its routes count as withdrawn");
+            }
+            Notice::AttributeDiscarded(fault) => debug!(peer, fault = ?fault, "an attribute was passed over"),
+            Notice::CollisionResolved { .. } => debug!(peer, "of two connections one was closed"),
+            Notice::ConnectionRefused(_) => debug!(peer, "a connection of the peer's was closed: not now"),
+            Notice::WaitingForBfd => info!(peer, "connected; waiting for BFD before the OPEN"),
+            Notice::Ignored(kind) => debug!(peer, kind = ?kind, "a message without meaning was passed over"),
+        }
+    }
+
+    pub(super) fn trouble(&mut self, error: &dyn fmt::Display) {
+        let words = error.to_string();
+        if self.logged.as_ref() != Some(&words) {
+            info!(peer = &*self.name, error = words, "no connection");
+            self.logged = Some(words.clone());
+        }
+        if self.status.trouble.as_ref() != Some(&words) {
+            self.status.trouble = Some(words);
+            self.is_urgent = true;
+        }
+    }
+
+    pub(super) fn cannot_admit(&mut self, error: &std::io::Error) {
+        self.trouble(&format_args!("a connection of the peer's cannot be used: {error}"));
+    }
+
+    /// A connection ended that the machine had not closed.
+    pub(super) fn lost(&mut self, error: Option<&std::io::Error>) {
+        if self.status.state == State::Established {
+            return;
+        }
+        match error {
+            Some(error) => self.trouble(&format_args!("the peer gave up the connection: {error}")),
+            None => self.trouble(&"the peer took the connection and closed it; it may not be configured for this node"),
+        }
+    }
+
+    /// A connection is there.
+    pub(super) fn connected(&mut self) {
+        self.is_urgent |= self.status.trouble.take().is_some();
+    }
+
+    pub(super) fn place(&mut self, place: &Place, own: OwnAddresses) {
+        self.status.local = Some(place.local);
+        self.status.remote = Some(place.remote);
+        self.status.interface.clone_from(&place.interface);
+        self.own(own);
+        self.is_urgent = true;
+    }
+
+    pub(super) fn own(&mut self, own: OwnAddresses) {
+        self.is_urgent |= self.status.own != own;
+        self.status.own = own;
+    }
+
+    pub(super) fn bfd(&mut self, status: Option<bfd::Status>) {
+        self.is_urgent |= self.status.bfd != status;
+        self.status.bfd = status;
+    }
+
+    /// When numbers are told at the latest.
+    pub(super) fn next_post(&self) -> Option<Timestamp> {
+        self.is_stale.then(|| later(self.posted_at))
+    }
+
+    /// Looks at the machine's numbers, and tells what is to be told now.
+    pub(super) fn numbers(&mut self, peer: &Peer) {
+        let counters = peer.counters();
+        let pending = !peer.rib_out().is_drained();
+        self.is_stale |= counters != self.counted || pending != self.had_pending;
+        // The moment at which the peer knows everything is one that others wait for.
+        self.is_urgent |= self.had_pending && !pending;
+        (self.counted, self.had_pending) = (counters, pending);
+        let is_due = self.is_stale && later(self.posted_at) <= now();
+        if self.is_mute || !(self.is_urgent || is_due) {
+            return;
+        }
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        self.status.counters = counters;
+        self.status.pending = count(peer.rib_out().pending());
+        self.status.withheld = peer.rib_out().withheld().iter().map(|(why, number)| (*why, count(*number))).collect();
+        self.status.advertised = carried(peer, |family| count(peer.rib_out().advertised(family)));
+        self.status.received = carried(peer, |family| {
+            let (announced, withdrawn) = (peer.received().announced(family), peer.received().withdrawn(family));
+            peer.received().held(family).map_or(announced.saturating_sub(withdrawn), count)
+        });
+        (self.is_urgent, self.is_stale, self.posted_at) = (false, false, now());
+        let (name, status) = (&*self.name, &self.status);
+        self.board.post(|all| match all.sessions.get_mut(name) {
+            Some(known) if known == status => false,
+            Some(known) => {
+                known.clone_from(status);
+                true
+            }
+            // Taken away meanwhile.
+            None => false,
+        });
+    }
+}
+
+/// Two connections met, and the peer kept the other one: this end was up for the time of a message, and nothing had gone wrong.
+fn is_collision(reason: &DownReason) -> bool {
+    match reason {
+        DownReason::Collision => true,
+        DownReason::NotificationReceived(notification) => {
+            (notification.code, notification.subcode) == (error::CEASE, cease::COLLISION_RESOLUTION)
+        }
+        _ => false,
+    }
+}
+
+fn carried(peer: &Peer, count: impl Fn(Family) -> u64) -> std::collections::BTreeMap<Family, u64> {
+    let families = peer.negotiated().into_iter().flat_map(|negotiated| negotiated.families.keys());
+    families.map(|family| (*family, count(*family))).collect()
+}
