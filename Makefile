@@ -69,15 +69,18 @@ crds: prerequisites-build ## write crds/*.yaml from the types in crates/api
 
 # --- test ---------------------------------------------------------------------------------------------------------------
 
-.PHONY: test test-unit test-lab test-e2e
-test: prerequisites test-unit test-lab test-e2e ## everything below the lab, then every scenario in the lab
+.PHONY: test test-unit test-lab test-interop test-e2e
+test: prerequisites test-unit test-lab test-interop test-e2e ## everything below the lab, then every scenario in the lab
 
 test-unit: prerequisites-build ## the tests below the lab
 	@$(PART) 'image writer' python3 scripts/test_oci_image.py
-	@$(PART) 'unit, property and doc tests' scripts/cargo-test.sh --workspace --exclude ironlb-lab --exclude ironlb-e2e
+	@$(PART) 'unit, property and doc tests' scripts/cargo-test.sh --workspace --exclude ironlb-lab --exclude ironlb-interop --exclude ironlb-e2e
 
 test-lab: lab-bin lab-images
 	@$(PART) 'the lab itself' scripts/with-lab.sh scripts/cargo-test.sh --package ironlb-lab
+
+test-interop: prerequisites-lab ## BGP and BFD with FRR, BIRD, GoBGP and OpenBGPD alone, without a cluster
+	@$(PART) 'BGP and BFD with other routers' scripts/cargo-test.sh --package ironlb-interop
 
 test-e2e: lab-bin lab-images ## the scenarios alone; ONLY=text runs those whose name holds it
 	@$(PART) 'scenarios in the lab' scripts/with-lab.sh scripts/cargo-test.sh --package ironlb-e2e $(if $(ONLY),--test e2e -- $(ONLY))
@@ -91,7 +94,7 @@ lab-images: prerequisites-build prerequisites-image ## the images the lab runs, 
 
 .PHONY: soak
 soak: prerequisites lab-bin lab-images ## many runs and large numbers: hours
-	@PROPTEST_CASES=20000 $(PART) 'property tests, many cases' scripts/cargo-test.sh --profile lab --workspace --exclude ironlb-lab --exclude ironlb-e2e
+	@PROPTEST_CASES=20000 $(PART) 'property tests, many cases' scripts/cargo-test.sh --profile lab --workspace --exclude ironlb-lab --exclude ironlb-interop --exclude ironlb-e2e
 	@IRONLB_SOAK=1 $(PART) 'scenarios in the lab, many runs' scripts/with-lab.sh scripts/cargo-test.sh --package ironlb-e2e
 
 # --- see it run -----------------------------------------------------------------------------------------------------------

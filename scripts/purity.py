@@ -60,6 +60,8 @@ ARROWS = {
     "e2e": {"lab", "model", "api"},
     "backend": set(),
     "apiserver": set(),
+    # the drivers, held beside what other people's routers show
+    "interop": {"lab", "model", "bgp", "bgp-proto", "bfd-proto"},
     # benchmarks: they time decisions, and the controller's binary from outside
     "bench": {"model", "ipam", "api", "apiserver"},
 }

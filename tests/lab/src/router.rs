@@ -268,6 +268,13 @@ impl Router {
         ended.collect()
     }
 
+    /// The ends of the logs of the programs that were started last, by name.
+    pub(crate) fn log_ends(&self) -> Vec<(String, String)> {
+        let running = self.lock().clone();
+        let daemons = running.iter().flat_map(|running| &running.daemons);
+        daemons.map(|daemon| (daemon.name().to_owned(), crate::site::tail(daemon.log()))).collect()
+    }
+
     async fn run(&self, running: &Running) -> Result<()> {
         for daemon in &running.daemons {
             let before = fs::metadata(daemon.log()).map_or(0, |log| log.len());

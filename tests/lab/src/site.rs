@@ -3,7 +3,7 @@
 mod commands;
 mod faults;
 
-pub(crate) use self::commands::with_kubeconfig;
+pub(crate) use self::commands::{tail, with_kubeconfig};
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};

@@ -1,6 +1,7 @@
 //! FRR: one file for each of its daemons. `vtysh -f` after the start would leave out, in silence, any that does not listen yet.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -131,11 +132,17 @@ fn bfdd(address: &Address, config: &RouterConfig) -> String {
         }
     }
     for peer in &config.bfd_peers {
-        let local = address.of_family(&peer.address);
+        let local = format!(" local-address {}", address.of_family(&peer.address));
+        // Towards a link-local address it speaks from its own.
+        let local = if is_link_local(&peer.address) { String::new() } else { local };
         let way = if peer.multihop { "multihop".to_owned() } else { format!("interface {NIC}") };
-        _ = write!(text, " peer {} local-address {local} {way}\n{}", peer.address, timers(&peer.bfd));
+        _ = write!(text, " peer {}{local} {way}\n{}", peer.address, timers(&peer.bfd));
     }
     text + "exit\n"
+}
+
+fn is_link_local(address: &IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
 /// FRR's daemons become its own user, who has to write and read here.

@@ -162,7 +162,8 @@ fn feed(command: &mut Command, input: &str) -> Result<Output> {
     Ok(child.wait_with_output()?)
 }
 
-fn tail(log: &Path) -> String {
+/// The last lines of a log.
+pub(crate) fn tail(log: &Path) -> String {
     last_lines(&String::from_utf8_lossy(&fs::read(log).unwrap_or_default()))
 }
 
