@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ironlb_announce::{Action, Announcements, LocalView, Memory, REPORT_INTERVAL, step};
+use ironlb_announce::{Action, Announcements, Drain, LocalView, Memory, REPORT_INTERVAL, drain, step};
 use ironlb_k8s::{NodeLease, NodeLeases, Outcome, Stores, Writer, clock};
 use ironlb_layer2::{Layer2, Observation, serves};
 use ironlb_membership::{Config, Incarnation, Input, Membership, Notice, Output, Timing};
@@ -214,7 +214,8 @@ impl Speaker {
                     self.context.speaking.apply(plan, &snapshot, &self.context.node, &passwords);
                 }
                 self.context.metrics.decided(&step.announcements, self.memory.applied.answering.len());
-                wake_at = earliest(step.wake_at, self.report(&step.announcements, &step.actions, now));
+                let drain = drain(&snapshot, &self.context.node, &step.announcements);
+                wake_at = earliest(step.wake_at, self.report(&step.announcements, drain, &step.actions, now));
                 if !has_changed {
                     break;
                 }
@@ -222,7 +223,8 @@ impl Speaker {
         }
         self.move_fence();
         self.context.metrics.stands(&self.membership);
-        let due = [wake_at, self.membership.poll_timeout(), self.routes.due(), self.retry_at.take(), self.conflicts.due()];
+        let due =
+            [wake_at, self.membership.poll_timeout(), self.routes.due(), self.retry_at.take(), self.conflicts.due()];
         due.into_iter().flatten().min()
     }
 
@@ -236,10 +238,10 @@ impl Speaker {
             may_answer: self.membership.may_answer(),
             ready: true,
             layer2: [IpFamily::V4, IpFamily::V6].into_iter().filter(|family| serves(*family)).collect(),
-            ..LocalView::new(self.context.node.clone())
-        }
             bgp: true,
             established: self.context.speaking.established(),
+            ..LocalView::new(self.context.node.clone())
+        }
     }
 
     /// Tells membership something and carries out what follows.
@@ -309,9 +311,9 @@ impl Speaker {
             }
             Answer::Listed(_, None) => self.tell(Input::ListFailed).await,
             Answer::Reported(telling, outcome) => self.note_report(*telling, &outcome),
+            Answer::LeftBgp => self.has_left_bgp = true,
         }
         self.move_fence();
-            Answer::LeftBgp => self.has_left_bgp = true,
     }
 
     /// A frame was seen in which another station claims a vip of ours.
@@ -397,8 +399,14 @@ impl Speaker {
     }
 
     /// Writes the Speaker object where it does not say what there is to say; returns when to look again.
-    fn report(&mut self, announcements: &Announcements, actions: &[Action], now: Timestamp) -> Option<Timestamp> {
-        let telling = self.telling(announcements);
+    fn report(
+        &mut self,
+        announcements: &Announcements,
+        drain: Option<Drain>,
+        actions: &[Action],
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let telling = self.telling(announcements, drain);
         if self.reported.as_ref() == Some(&telling) {
             return None;
         }
@@ -423,7 +431,7 @@ impl Speaker {
         None
     }
 
-    fn telling(&self, announcements: &Announcements) -> Telling {
+    fn telling(&self, announcements: &Announcements, drain: Option<Drain>) -> Telling {
         let own = self.context.node.clone();
         let interfaces = self.interfaces.borrow();
         let macs = interfaces.by_name.values().filter_map(|i| i.mac.map(|mac| (i.name.clone(), mac)));
@@ -436,6 +444,7 @@ impl Speaker {
             members: self.membership.alive().map(|(node, _)| node.clone()).chain([own]).collect(),
             owned: owned.collect::<BTreeMap<IpAddr, (ServiceId, WallTime)>>(),
             conflicts: self.conflicts.told(),
+            drain,
             incarnation: self.context.incarnation.clone(),
             report: announcements.report.clone(),
         }

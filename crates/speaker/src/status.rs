@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use ironlb_announce::Drain;
 use ironlb_api::{OwnedVip, SpeakerInterface, SpeakerLayer2, SpeakerStatus, VipConflict, WithheldVip};
 use ironlb_model::{InterfaceName, MacAddr, NodeName, ServiceId, SpeakerReport, WallTime};
 
@@ -22,6 +23,8 @@ pub(crate) struct Telling {
     pub(crate) owned: BTreeMap<IpAddr, (ServiceId, WallTime)>,
     /// Stations that are no members and claimed a vip of ours, and when they were last heard.
     pub(crate) conflicts: BTreeMap<(IpAddr, MacAddr), WallTime>,
+    /// Where the node stands that is being emptied.
+    pub(crate) drain: Option<Drain>,
     /// Names this life of the process.
     pub(crate) incarnation: String,
 }
@@ -29,7 +32,7 @@ pub(crate) struct Telling {
 impl Telling {
     /// The object's status.
     pub(crate) fn status(&self, version: &str, now: WallTime) -> SpeakerStatus {
-        let Self { report, macs, members, owned, conflicts, incarnation } = self;
+        let Self { report, macs, members, owned, conflicts, drain, incarnation } = self;
         let owned_vip = |(vip, interface): (&IpAddr, &InterfaceName)| OwnedVip {
             vip: vip.to_string(),
             interface: Some(interface.to_string()),
@@ -51,7 +54,7 @@ impl Telling {
             withheld_count: Some(count(report.withheld.len())),
             withheld: Some(report.withheld.iter().map(withheld).collect()),
             conflicts: Some(conflicts.iter().take(MAX_CONFLICTS).map(conflict).collect()),
-            drain: None,
+            drain: drain.map(|drain| drain.to_string()),
             observed_time: Some(ironlb_k8s::clock::api_time(now)),
             conditions: None,
         }
