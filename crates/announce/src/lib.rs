@@ -32,6 +32,7 @@ mod drain;
 mod eip_of;
 mod elect;
 mod eligible;
+mod footing;
 mod holders;
 mod interface;
 mod local_view;
@@ -53,6 +54,7 @@ pub use bgp::{
 pub use decide::{Announcements, Layer2Spec, decide};
 pub use diff::{Action, REPORT_INTERVAL, diff};
 pub use drain::{Drain, drain};
+pub use footing::{Footing, STALE_AFTER, footing};
 pub use local_view::{ExcludeLabel, LocalView};
 pub use memory::{Applied, Memory};
 pub use reason::{Reason, Remark};

@@ -19,6 +19,9 @@
 mod args;
 mod bgp;
 mod conflicts;
+mod fallback;
+mod hand_over;
+mod kept_snapshot;
 mod lease;
 mod metrics;
 mod reconcile;

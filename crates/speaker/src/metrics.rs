@@ -40,6 +40,7 @@ pub(crate) struct SpeakerMetrics {
     owned: Gauge,
     members: Gauge,
     frozen: Gauge,
+    stale: Gauge,
 }
 
 impl SpeakerMetrics {
@@ -53,6 +54,7 @@ impl SpeakerMetrics {
             owned: Gauge::default(),
             members: Gauge::default(),
             frozen: Gauge::default(),
+            stale: Gauge::default(),
         };
         registry.register("membership_notices", "Turns in who is alive and who owns what", metrics.notices.clone());
         registry.register("membership_renewals", "Renewals of this node's Lease by outcome", metrics.renewals.clone());
@@ -61,6 +63,11 @@ impl SpeakerMetrics {
             "membership_frozen",
             "The API server is silent: ownership stays as it is",
             metrics.frozen.clone(),
+        );
+        registry.register(
+            "snapshot_stale",
+            "The API server has not answered since the start: what was kept on the node is gone on from",
+            metrics.stale.clone(),
         );
         registry.register("vips_answered", "Vips this node answers for", metrics.owned.clone());
         registry.register("vips_withheld", "Vips this node does not announce, by reason", metrics.withheld.clone());
@@ -81,6 +88,11 @@ impl SpeakerMetrics {
     pub(crate) fn stands(&self, membership: &Membership) {
         self.members.set(count(membership.alive().count() + 1));
         self.frozen.set(i64::from(membership.is_frozen()));
+    }
+
+    /// Notes whether the snapshot is one that was kept.
+    pub(crate) fn stale(&self, is_stale: bool) {
+        self.stale.set(i64::from(is_stale));
     }
 
     /// Notes what is decided and what is in effect.

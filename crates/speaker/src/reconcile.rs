@@ -11,11 +11,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ironlb_announce::{Action, Announcements, Drain, LocalView, Memory, REPORT_INTERVAL, drain, step};
+use ironlb_announce::{Action, Announcements, BgpPlan, Drain, LocalView, Memory, REPORT_INTERVAL, drain, step};
 use ironlb_k8s::{NodeLease, NodeLeases, Outcome, Stores, Writer, clock};
 use ironlb_layer2::{Layer2, Observation, serves};
 use ironlb_membership::{Config, Incarnation, Input, Membership, Notice, Output, Timing};
-use ironlb_model::{InterfaceName, Interfaces, IpFamily, NodeName, ServiceId, Settings, Timestamp, WallTime};
+use ironlb_model::{InterfaceName, Interfaces, IpFamily, NodeName, ServiceId, Settings, Snapshot, Timestamp, WallTime};
 use ironlb_telemetry::{Gate, fields};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -24,9 +24,12 @@ use tracing::{debug, info, warn};
 
 use crate::bgp::{Going, Speaking};
 use crate::conflicts::Conflicts;
+use crate::fallback::Fallback;
+use crate::hand_over::{Request, Turn};
 use crate::lease;
 use crate::metrics::SpeakerMetrics;
 use crate::routes::Routes;
+use crate::state_directory::StateDirectory;
 use crate::status::Telling;
 
 /// Changes within this time are decided on together. Chosen: a list of 10,000 arrives as a handful of decisions, and nobody feels it.
@@ -37,6 +40,10 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// How long the report may stand still in the wake of a refusal. Chosen: a missing right is mended by people, not by asking.
 const REFUSED_RETRY: Duration = Duration::from_secs(10);
+
+/// How long an older speaker of this node is kept for sessions with routers to come up again. Chosen: one that does not come up in
+/// this time was down before.
+const SESSIONS_WITHIN: Duration = Duration::from_secs(10);
 
 /// What the loop works with.
 #[derive(Debug)]
@@ -52,7 +59,11 @@ pub(crate) struct Context {
     pub(crate) metrics: SpeakerMetrics,
     /// The sessions with routers.
     pub(crate) speaking: Speaking,
-    /// Opens with the first snapshot: from then on this node is a candidate.
+    /// What outlives this process.
+    pub(crate) state: Option<StateDirectory>,
+    /// Version and commit.
+    pub(crate) version: String,
+    /// Opens when this speaker speaks for its node: an older one may go then.
     pub(crate) gate: Gate,
 }
 
@@ -66,6 +77,24 @@ enum Answer {
     Reported(Box<Telling>, Outcome),
     /// None, but it has come to its end: the sessions with routers are over.
     LeftBgp,
+    /// This node's turn, or that there is none to be had.
+    Taken(Option<Turn>),
+    /// To the writing of the kept snapshot.
+    Kept(std::io::Result<()>),
+}
+
+/// Where this speaker stands with its node's turn.
+enum Standing {
+    /// It has not asked for it: there is no snapshot yet.
+    Preparing,
+    /// It asks for it.
+    Asking,
+    /// It speaks for the node since that moment, with the turn or, where none can be had, without.
+    Speaking(Option<Turn>, Timestamp),
+    /// Another one has asked for it: the sessions are being given up.
+    GivingUp(Turn, Request),
+    /// Another one has it.
+    GivenUp,
 }
 
 struct Speaker {
@@ -94,13 +123,17 @@ struct Speaker {
     has_left_bgp: bool,
     /// This node was being emptied when that was last looked at.
     is_drained: bool,
+    standing: Standing,
+    fallback: Fallback,
 }
 
 /// Runs until `shutdown`, and then until this node's Lease is given back and its sessions with routers are over.
 pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
     let timing = Timing::lease();
     let incarnation = Incarnation(context.incarnation.clone());
+    let now = clock::now();
     let mut speaker = Speaker {
+        fallback: Fallback::open(context.state.clone(), &context.version, now),
         membership: Membership::new(Config { node: context.node.clone(), incarnation, timing }),
         interfaces: context.layer2.interfaces(),
         timing,
@@ -119,6 +152,7 @@ pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
         has_left: false,
         has_left_bgp: false,
         is_drained: false,
+        standing: Standing::Preparing,
     };
     speaker.serve(shutdown).await;
 }
@@ -157,6 +191,7 @@ impl Speaker {
                     self.routes.grow_old();
                     due = sooner(due, clock::now() + MERGE);
                 }
+                request = asked(&self.standing) => self.give_up(request),
                 () = self.context.speaking.changed() => due = sooner(due, clock::now() + MERGE),
                 Some(observation) = self.context.observations.recv() => {
                     self.observe(observation).await;
@@ -186,6 +221,39 @@ impl Speaker {
         }
     }
 
+    /// Another speaker of this node is ready to take over: ends the sessions with routers in the way that keeps the routes. The Lease is
+    /// left to the other one to take.
+    fn give_up(&mut self, request: Request) {
+        info!("another speaker of this node takes over: giving up the sessions with routers");
+        let standing = std::mem::replace(&mut self.standing, Standing::GivenUp);
+        if let Standing::Speaking(Some(turn), _) = standing {
+            self.standing = Standing::GivingUp(turn, request);
+        }
+        self.leave_bgp(Going::ToComeBack);
+    }
+
+    /// Does this speaker speak for its node? If it could and does not yet, it asks for its turn.
+    fn speaks(&mut self) -> bool {
+        if matches!(self.standing, Standing::Preparing) {
+            self.standing = Standing::Asking;
+            let state = self.context.state.clone();
+            self.answers.spawn(async move { Answer::Taken(Turn::take(state).await) });
+        }
+        !matches!(self.standing, Standing::Preparing | Standing::Asking)
+    }
+
+    /// Opens the gate once everything is as an older speaker of this node had it: the Lease is ours, or nobody's for want of an API server,
+    /// and the sessions are up again, or take longer than others should wait for.
+    fn open_gate(&self, plan: Option<&BgpPlan>, now: Timestamp) {
+        let Standing::Speaking(_, since) = self.standing else { return };
+        let has_standing = self.membership.valid_until().is_some() || self.fallback.is_stale();
+        let established = self.context.speaking.established();
+        let are_up = plan.is_none_or(|plan| plan.sessions.keys().all(|peer| established.contains(peer)));
+        if has_standing && (are_up || now.since(since) >= SESSIONS_WITHIN) {
+            self.context.gate.open();
+        }
+    }
+
     /// Steps 2 to 5; returns when the next round is due.
     async fn round(&mut self, now: Timestamp) -> Option<Timestamp> {
         self.membership.handle_timeout(now);
@@ -193,9 +261,12 @@ impl Speaker {
         self.hear_leases().await;
         self.conflicts.forget_old(now);
         let mut wake_at = None;
-        if let Some(snapshot) = self.context.stores.snapshot(&self.context.settings) {
-            self.context.gate.open();
-            self.has_decided = true;
+        let lists = self.context.stores.snapshot(&self.context.settings);
+        let is_fresh = lists.is_some();
+        let snapshot = self.fallback.snapshot(lists, &self.context.settings, (now, clock::wall_time()));
+        self.context.metrics.stale(self.fallback.is_stale());
+        self.has_decided |= snapshot.is_some();
+        if let Some(snapshot) = snapshot.filter(|_| self.speaks()) {
             self.membership.handle_input(now, Input::Ready(true));
             self.is_drained = snapshot.nodes.get(&self.context.node).is_some_and(|node| node.drain.is_some());
             self.routes.refresh(&snapshot, now).await;
@@ -209,23 +280,47 @@ impl Speaker {
                 let has_changed = self.carry_out().await;
                 self.answer(&step.actions, now).await;
                 if let Some(plan) = &step.announcements.bgp {
-                    let stores = &self.context.stores;
-                    let passwords = |name: &str, key: &str| stores.password(name, key);
+                    let (stores, fallback) = (&self.context.stores, &self.fallback);
+                    let kept = |name: &str, key: &str, said| fallback.password(name, key).ok_or(said);
+                    let passwords =
+                        |name: &str, key: &str| stores.password(name, key).or_else(|said| kept(name, key, said));
                     self.context.speaking.apply(plan, &snapshot, &self.context.node, &passwords);
                 }
                 self.context.metrics.decided(&step.announcements, self.memory.applied.answering.len());
                 let drain = drain(&snapshot, &self.context.node, &step.announcements);
                 wake_at = earliest(step.wake_at, self.report(&step.announcements, drain, &step.actions, now));
+                self.open_gate(step.announcements.bgp.as_ref(), now);
                 if !has_changed {
                     break;
                 }
             }
+            if is_fresh {
+                self.keep(&snapshot, now);
+            }
         }
         self.move_fence();
         self.context.metrics.stands(&self.membership);
-        let due =
-            [wake_at, self.membership.poll_timeout(), self.routes.due(), self.retry_at.take(), self.conflicts.due()];
+        let due = [
+            wake_at,
+            self.membership.poll_timeout(),
+            self.routes.due(),
+            self.retry_at.take(),
+            self.conflicts.due(),
+            self.fallback.due(),
+        ];
         due.into_iter().flatten().min()
+    }
+
+    /// Keeps the snapshot for the next speaker of this node, where one is due. Only who speaks does.
+    fn keep(&mut self, snapshot: &Snapshot, now: Timestamp) {
+        if !matches!(self.standing, Standing::Speaking(..)) {
+            return;
+        }
+        let stores = Arc::clone(&self.context.stores);
+        let password = |name: &str, key: &str| stores.password(name, key).ok();
+        if let Some(write) = self.fallback.keep(snapshot, &password, now) {
+            self.answers.spawn_blocking(move || Answer::Kept(write()));
+        }
     }
 
     /// What this process knows beside the snapshot.
@@ -311,7 +406,15 @@ impl Speaker {
             }
             Answer::Listed(_, None) => self.tell(Input::ListFailed).await,
             Answer::Reported(telling, outcome) => self.note_report(*telling, &outcome),
-            Answer::LeftBgp => self.has_left_bgp = true,
+            Answer::LeftBgp => {
+                self.has_left_bgp = true;
+                match std::mem::replace(&mut self.standing, Standing::GivenUp) {
+                    Standing::GivingUp(turn, request) => turn.give(request).await,
+                    other => self.standing = other,
+                }
+            }
+            Answer::Taken(turn) => self.standing = Standing::Speaking(turn, clock::now()),
+            Answer::Kept(outcome) => self.fallback.was_written(&outcome),
         }
         self.move_fence();
     }
@@ -406,6 +509,10 @@ impl Speaker {
         actions: &[Action],
         now: Timestamp,
     ) -> Option<Timestamp> {
+        if matches!(self.standing, Standing::GivenUp) {
+            // The object is another one's now.
+            return None;
+        }
         let telling = self.telling(announcements, drain);
         if self.reported.as_ref() == Some(&telling) {
             return None;
@@ -445,6 +552,7 @@ impl Speaker {
             owned: owned.collect::<BTreeMap<IpAddr, (ServiceId, WallTime)>>(),
             conflicts: self.conflicts.told(),
             drain,
+            staleness: self.fallback.staleness(),
             incarnation: self.context.incarnation.clone(),
             report: announcements.report.clone(),
         }
@@ -467,6 +575,14 @@ impl Speaker {
                 self.report_not_before = now + RETRY;
             }
         }
+    }
+}
+
+/// Waits until another speaker asks for the turn; for ever where there is none to be asked for. Cancel-safe.
+async fn asked(standing: &Standing) -> Request {
+    match standing {
+        Standing::Speaking(Some(turn), _) => turn.asked().await,
+        _ => std::future::pending().await,
     }
 }
 

@@ -44,7 +44,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
 
     let mut tasks = JoinSet::new();
     let readiness = Readiness::new();
-    let gate = readiness.gate("snapshot");
+    let gate = readiness.gate("speaking");
     let mut metrics = Metrics::new(env!("CARGO_PKG_VERSION"), option_env!("IRONLB_COMMIT").unwrap_or("unknown"));
     let counted = metrics.add(SpeakerMetrics::register);
 
@@ -73,6 +73,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         layer2,
         observations,
         metrics: counted,
+        version: format!("{} {}", env!("CARGO_PKG_VERSION"), option_env!("IRONLB_COMMIT").unwrap_or("unknown")),
+        state,
         gate,
     };
     let speaking = reconcile::run(context, shutdown.clone());

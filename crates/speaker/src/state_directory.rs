@@ -6,6 +6,9 @@
 //! | file | what |
 //! |---|---|
 //! | `boot` | the boot on which a speaker was here last |
+//! | `snapshot` | the last snapshot (`kept_snapshot.rs`) |
+//! | `speaking` | locked by the speaker that has the turn (`hand_over.rs`) |
+//! | `hand-over.sock` | where it is asked for it |
 //!
 //! Files are written beside their place and renamed into it, so a reader sees the old or the new one whole. They are not synced to disk:
 //! they count on this boot only, so only a process may die between two writes, and what it has written the kernel still has. They are
@@ -21,6 +24,16 @@ use tracing::warn;
 
 /// Differs from one boot of the machine to the next (`random(4)`).
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+const BOOT: &str = "boot";
+/// The file of the last snapshot.
+pub(crate) const SNAPSHOT: &str = "snapshot";
+/// The file that is locked by the speaker that has the turn.
+pub(crate) const SPEAKING: &str = "speaking";
+/// The socket on which it is asked for it.
+pub(crate) const HAND_OVER_SOCKET: &str = "hand-over.sock";
+/// What counts on the boot alone on which it was written.
+const OF_ONE_BOOT: [&str; 1] = [SNAPSHOT];
 
 /// The state directory. Clones are the same one.
 #[derive(Debug, Clone)]
@@ -43,11 +56,17 @@ impl StateDirectory {
         opened.ok()
     }
 
-    fn open_on(path: &Path, boot_id: &str) -> io::Result<Self> {
+    /// [`StateDirectory::open`] on the boot of this name.
+    pub(crate) fn open_on(path: &Path, boot_id: &str) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let mut directory = Self { path: path.to_owned(), was_here_before: false };
-        directory.was_here_before = directory.read("boot")?.is_some_and(|mark| mark == boot_id.as_bytes());
-        directory.write("boot", |file| file.write_all(boot_id.as_bytes()))?;
+        directory.was_here_before = directory.read(BOOT)?.is_some_and(|mark| mark == boot_id.as_bytes());
+        if !directory.was_here_before {
+            for name in OF_ONE_BOOT {
+                directory.remove(name)?;
+            }
+            directory.write(BOOT, |file| file.write_all(boot_id.as_bytes()))?;
+        }
         Ok(directory)
     }
 
@@ -70,6 +89,17 @@ impl StateDirectory {
             Ok(content) => Ok(Some(content)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a file, if it is there.
+    ///
+    /// # Errors
+    /// It is still there.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        match fs::remove_file(self.file(name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
         }
     }
 

@@ -6,6 +6,9 @@ use std::net::IpAddr;
 use ironlb_announce::Drain;
 use ironlb_api::{OwnedVip, SpeakerInterface, SpeakerLayer2, SpeakerStatus, VipConflict, WithheldVip};
 use ironlb_model::{InterfaceName, MacAddr, NodeName, ServiceId, SpeakerReport, WallTime};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use crate::fallback::Staleness;
 
 /// How many conflicts are kept and told. Chosen, as for the withheld vips: nobody reads more.
 pub(crate) const MAX_CONFLICTS: usize = 100;
@@ -25,6 +28,8 @@ pub(crate) struct Telling {
     pub(crate) conflicts: BTreeMap<(IpAddr, MacAddr), WallTime>,
     /// Where the node stands that is being emptied.
     pub(crate) drain: Option<Drain>,
+    /// It goes or went on from a kept snapshot.
+    pub(crate) staleness: Option<Staleness>,
     /// Names this life of the process.
     pub(crate) incarnation: String,
 }
@@ -32,7 +37,7 @@ pub(crate) struct Telling {
 impl Telling {
     /// The object's status.
     pub(crate) fn status(&self, version: &str, now: WallTime) -> SpeakerStatus {
-        let Self { report, macs, members, owned, conflicts, drain, incarnation } = self;
+        let Self { report, macs, members, owned, conflicts, drain, staleness, incarnation } = self;
         let owned_vip = |(vip, interface): (&IpAddr, &InterfaceName)| OwnedVip {
             vip: vip.to_string(),
             interface: Some(interface.to_string()),
@@ -56,8 +61,36 @@ impl Telling {
             conflicts: Some(conflicts.iter().take(MAX_CONFLICTS).map(conflict).collect()),
             drain: drain.map(|drain| drain.to_string()),
             observed_time: Some(ironlb_k8s::clock::api_time(now)),
-            conditions: None,
+            conditions: staleness.map(|staleness| vec![stale(staleness)]),
         }
+    }
+}
+
+/// The condition that tells of a kept snapshot.
+fn stale(Staleness { since, until }: Staleness) -> Condition {
+    let began = ironlb_k8s::clock::api_time(since);
+    let (status, reason, message) = match until {
+        None => (
+            "True",
+            "ApiServerSilent",
+            "the API server does not answer: going on from the snapshot kept on the node".to_owned(),
+        ),
+        Some(_) => (
+            "False",
+            "ListsComplete",
+            format!(
+                "the API server did not answer after {}; until it did, the snapshot kept on the node was used",
+                began.0
+            ),
+        ),
+    };
+    Condition {
+        type_: "StaleSnapshot".to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message,
+        observed_generation: None,
+        last_transition_time: until.map_or(began, ironlb_k8s::clock::api_time),
     }
 }
 

@@ -1,7 +1,36 @@
 //! What tests of this crate share.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use ironlb_model::{Asn, Distance, IpFamily, Neighbor, Peering, SessionTimers};
+
+/// Values to decide on.
+#[expect(dead_code, reason = "other crates' tests use the rest")]
+#[path = "../../announce/tests/site/mod.rs"]
+pub(crate) mod site;
+
+/// The spec of a BgpPeer with nothing out of the ordinary.
+pub(crate) fn peering() -> Peering {
+    Peering {
+        neighbor: Neighbor::Address(site::ip("192.0.2.254")),
+        asn: Asn::new(65_000).expect("a literal"),
+        local_asn: None,
+        password: None,
+        admin_down: false,
+        distance: Distance::default(),
+        timers: SessionTimers::default(),
+        passive: false,
+        port: 179,
+        graceful_restart: None,
+        families: BTreeMap::from([(IpFamily::V4, ironlb_model::FamilySettings::default())]),
+        node_selector: None,
+        bfd: None,
+        source_address: None,
+        next_hop_self: false,
+    }
+}
 
 /// A folder of its own for one test, gone with it.
 #[derive(Debug)]
