@@ -70,6 +70,15 @@ impl Dial {
         }
     }
 
+    /// Where to, as far as it is known before the look-up.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match &self.neighbor {
+            Neighbor::Address(address) => Some(SocketAddr::new(*address, self.port)),
+            Neighbor::LinkLocal { address, .. } => Some(SocketAddr::new((*address).into(), self.port)),
+            Neighbor::Interface(_) => None,
+        }
+    }
+
     /// Connects. Cancel-safe: what has begun is closed.
     pub(crate) async fn connect(self) -> Result<(TcpStream, Place), DialError> {
         let until = tokio::time::Instant::now() + self.wait;

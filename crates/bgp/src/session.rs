@@ -225,6 +225,11 @@ impl Task {
     /// Tells the machine the addresses of ours on this connection, if they are others than it knows.
     fn use_place(&mut self, place: &Place) {
         self.own = place.own;
+        // An unnumbered peer has no address in whatever IPv4 subnet this end may be in: where it takes IPv6 next hops, it gets them.
+        let takes_ipv6 = self.peer.negotiated().is_some_and(|negotiated| negotiated.extended_next_hop);
+        if takes_ipv6 && matches!(self.setup.neighbor, Neighbor::Interface(_)) {
+            self.own.ipv4 = None;
+        }
         let machine = self.machine_config();
         if machine != *self.peer.config() {
             self.tell(Input::Configure(Box::new(machine)));
@@ -397,6 +402,7 @@ impl Task {
             match output {
                 Output::Connect(id) => {
                     let dial = Dial::of(&self.setup);
+                    self.report.tries(dial.address());
                     let dialling = self.under_way.spawn(async move { Arrival::Dialled(id, dial.connect().await) });
                     self.dials.insert(id, dialling);
                 }

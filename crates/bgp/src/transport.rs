@@ -64,8 +64,7 @@ impl Transport {
         set_ttl_and_class(socket, peer.is_ipv6(), self.ttl)?;
         tcp::set_least_ttl(socket, peer.is_ipv6(), self.least_ttl)?;
         socket.set_tcp_nodelay(true)?;
-        socket.set_tcp_notsent_lowat(UNSENT_AT_MOST)?;
-        Ok(())
+        socket.set_tcp_notsent_lowat(UNSENT_AT_MOST)
     }
 }
 

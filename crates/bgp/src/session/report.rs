@@ -1,6 +1,7 @@
 //! What one session tells the log and the status.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ironlb_bgp_proto::codec::iana::{cease, error};
@@ -58,7 +59,12 @@ impl Report {
     }
 
     pub(super) fn state(&mut self, from: State, to: State) {
-        info!(peer = &*self.name, state = to.category(), from = from.category(), "session");
+        // A peer that is away is tried every few seconds: that it cannot be reached is said once, as the trouble.
+        if from.max(to) < State::OpenSent {
+            debug!(peer = &*self.name, state = to.category(), from = from.category(), "session");
+        } else {
+            info!(peer = &*self.name, state = to.category(), from = from.category(), "session");
+        }
         (self.status.state, self.status.since) = (to, now());
         self.is_urgent = true;
     }
@@ -150,6 +156,14 @@ impl Report {
         match error {
             Some(error) => self.trouble(&format_args!("the peer gave up the connection: {error}")),
             None => self.trouble(&"the peer took the connection and closed it; it may not be configured for this node"),
+        }
+    }
+
+    /// What is tried; shown until there is a connection, and while there is none.
+    pub(super) fn tries(&mut self, address: Option<SocketAddr>) {
+        if address.is_some() && self.status.remote.map(|remote| remote.ip()) != address.map(|address| address.ip()) {
+            self.status.remote = address;
+            self.is_urgent = true;
         }
     }
 
