@@ -122,7 +122,7 @@ mod tests {
 
     fn controller(arguments: &[&str]) -> Controller {
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        Controller { deployment: "ironlb-system/ironlb-controller".to_owned(), arguments, ready: 2 }
+        Controller { deployment: "ironlb-system/ironlb-controller".to_owned(), arguments, wanted: 2, ready: 2 }
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod cluster;
 mod crds;
 mod explain;
 mod plugin;
+mod status;
 mod table;
 
 use std::path::PathBuf;
@@ -33,6 +34,8 @@ enum Command {
     /// Why a Service is served as it is, or is not.
     #[command(subcommand)]
     Explain(explain::Command),
+    /// Is ironlb well here, and which Services wait for what.
+    Status(status::Args),
     /// The custom resource definitions.
     #[command(subcommand)]
     Crds(crds::Command),
@@ -64,6 +67,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Controller(args) => runtime()?.block_on(async { ironlb_controller::run(args, shutdown()?).await }),
         Command::Speaker(args) => runtime()?.block_on(async { ironlb_speaker::run(args, shutdown()?).await }),
         Command::Explain(command) => runtime()?.block_on(explain::run(command)),
+        Command::Status(args) => runtime()?.block_on(status::run(args)),
         Command::Crds(command) => runtime()?.block_on(crds::run(command)),
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ironlb_model::{Issue, ServiceId, Settings, Snapshot};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Service};
 use kube::api::ListParams;
 use kube::{Api, Client, Resource};
@@ -18,7 +19,7 @@ use crate::signal::Signal;
 use crate::store::Store;
 use crate::watch::{Selection, WatchError, list};
 
-/// The name of the controller's Deployment, in whatever namespace.
+/// The name of the controller's Deployment, in whatever namespace, and of the Lease beside it.
 const CONTROLLER: &str = "ironlb-controller";
 
 /// The namespace in which the controller is looked for by somebody who may not look in all.
@@ -63,6 +64,8 @@ pub enum Part {
     OpenElb,
     /// The controller's Deployment.
     Controller,
+    /// The Lease of the controller that leads.
+    Leader,
 }
 
 impl Part {
@@ -80,6 +83,7 @@ impl Part {
                 "list deployments.apps, daemonsets.apps, validatingwebhookconfigurations.admissionregistration.k8s.io and \
                  mutatingwebhookconfigurations.admissionregistration.k8s.io in all namespaces"
             }
+            Self::Leader => "get leases.coordination.k8s.io ironlb-controller in the namespace ironlb runs in",
             Self::Controller => "get deployments.apps ironlb-controller in the namespace ironlb runs in",
         }
     }
@@ -153,6 +157,8 @@ pub struct Controller {
     pub deployment: String,
     /// The arguments of its container.
     pub arguments: Vec<String>,
+    /// How many replicas there are to be.
+    pub wanted: i32,
     /// How many replicas are ready.
     pub ready: i32,
 }
@@ -175,14 +181,27 @@ pub async fn controller(client: &Client) -> Result<Option<Controller>, Missing> 
     };
     Ok(found.map(|deployment| {
         let name = |text: &Option<String>| text.clone().unwrap_or_default();
+        let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         let pod = deployment.spec.and_then(|spec| spec.template.spec);
         let container = pod.and_then(|pod| pod.containers.into_iter().next());
         Controller {
             deployment: format!("{}/{}", name(&deployment.metadata.namespace), name(&deployment.metadata.name)),
             arguments: container.and_then(|container| container.args).unwrap_or_default(),
+            wanted,
             ready: deployment.status.and_then(|status| status.ready_replicas).unwrap_or_default(),
         }
     }))
+}
+
+/// Who holds the controllers' Lease in this namespace; none where nobody does.
+///
+/// # Errors
+/// [`Missing`], where it cannot be read.
+pub async fn leader(client: &Client, namespace: &str) -> Result<Option<String>, Missing> {
+    let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    let found = answered(api.get_opt(CONTROLLER)).await.map_err(|error| missing(Part::Leader, &error))?;
+    let holder = found.and_then(|lease| lease.spec).and_then(|spec| spec.holder_identity);
+    Ok(holder.filter(|holder| !holder.is_empty()))
 }
 
 async fn answered<T>(question: impl Future<Output = kube::Result<T>>) -> Result<T, WatchError> {

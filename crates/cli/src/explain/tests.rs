@@ -62,6 +62,7 @@ fn running() -> Running {
         controller: Some(Controller {
             deployment: "ironlb-system/ironlb-controller".to_owned(),
             arguments: Vec::new(),
+            wanted: 2,
             ready: 2,
         }),
         missing: None,

@@ -16,7 +16,7 @@ use crate::runner::Scenario;
 /// A served Service, one that waits, one of somebody else's, one that is not there; and a user who may not read everything.
 pub const SCENARIO: Scenario = Scenario {
     name: "explain",
-    shows: "kubectl ironlb explain says whose a Service is, which Eips were asked and why not, its address, and why nobody announces it",
+    shows: "kubectl ironlb explain says whose a Service is, which Eips were asked and why not, its address, and why nobody announces it; kubectl ironlb status shows the whole",
     first_address: 200,
     run: |ground| Box::pin(run(ground)),
 };
@@ -77,7 +77,40 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
         ],
     )?;
     ensure!(!part.contains("EipFull") && !part.contains("NoEip"), "it decides without knowing the Eips:\n{part}");
+    status(ground, &plugin, &viewer).await?;
     fs::remove_dir_all(&plugin.folder)?;
+    Ok(())
+}
+
+/// The whole at a glance: who leads, what the speakers do, which Services wait.
+async fn status(ground: &Ground<'_>, plugin: &Plugin<'_>, viewer: &str) -> Result<()> {
+    let (namespace, pool) = (ground.name(), ground.name());
+    let told = plugin.call(&["status"]).await?;
+    says(
+        &told,
+        &[
+            "Deployment ironlb-system/ironlb-controller: 2 of 2 replicas ready; ironlb-controller-",
+            " leads, as its Lease says",
+        ],
+    )?;
+    let line = |begins: &[&str]| {
+        let is_it = |line: &&str| {
+            line.split_whitespace().zip(begins).filter(|(word, want)| word == *want).count() == begins.len()
+        };
+        told.lines().find(is_it).with_context(|| format!("no line begins with {begins:?}:\n{told}"))
+    };
+    for node in ground.stage().site.nodes() {
+        line(&[node.name(), "ready", "ready"])?;
+    }
+    ensure!(line(&[pool, "layer2", "1/1"])?.contains("Exhausted=True"), "{told}");
+    let (waits, held) = (format!("{namespace}/waits"), format!("{namespace}/held"));
+    ensure!(line(&[&waits, "EipFull"])?.contains("1 of 1 in use"), "{told}");
+    line(&[&held, "NoEndpoints"])?;
+    ensure!(!told.contains(&format!("{namespace}/others")), "a Service of another's is told:\n{told}");
+    // Whoever may not read it all is told which rights that would take, and nothing is taken for absent.
+    let part = plugin.call(&["status", "--kubeconfig", viewer]).await?;
+    says(&part, &["Controller\n  not known", "you lack the right to list services in all namespaces"])?;
+    ensure!(!part.contains("Eips\n"), "{part}");
     Ok(())
 }
 
@@ -111,7 +144,12 @@ impl<'a> Plugin<'a> {
 
     /// `kubectl ironlb explain service ...`
     async fn explain(&self, arguments: &[&str]) -> Result<String> {
-        let command = [["ironlb", "explain", "service"].as_slice(), arguments].concat();
+        self.call(&[["explain", "service"].as_slice(), arguments].concat()).await
+    }
+
+    /// `kubectl ironlb ...`
+    async fn call(&self, arguments: &[&str]) -> Result<String> {
+        let command = [["ironlb"].as_slice(), arguments].concat();
         self.ground.stage().site.kubectl_with_plugins(&self.folder, &command).await
     }
 
