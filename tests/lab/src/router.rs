@@ -33,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Debian's places and nothing of the caller's.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// BIRD's command line takes no orders with this.
+const READ_ONLY: &str = "-r";
+
 /// A router of the site. Its daemon does not run until [`Router::start`].
 #[derive(Debug)]
 pub struct Router {
@@ -187,6 +190,33 @@ impl Router {
         let argv = self.cli_command(question);
         let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
         self.netns().exec(&argv).await
+    }
+
+    /// Gives the daemon an order on its own command line, a word each: what [`Router::cli`] would not do, it only looks.
+    ///
+    /// # Errors
+    /// The daemon does not answer, or does not understand.
+    pub async fn order(&self, words: &[&str]) -> Result<String> {
+        let argv = match self.software {
+            Software::Frr => self.cli_command(&words.join(" ")),
+            _ => self
+                .cli_command("")
+                .into_iter()
+                .filter(|word| word != READ_ONLY)
+                .chain(words.iter().map(|word| (*word).to_owned()))
+                .collect(),
+        };
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        self.netns().exec(&argv).await
+    }
+
+    /// What one of its programs has written into its log since the network was made.
+    ///
+    /// # Errors
+    /// It never ran.
+    pub fn log(&self, program: &str) -> Result<String> {
+        let log = log_folder().join(self.name()).join(format!("{program}.log"));
+        fs::read_to_string(&log).with_context(|| log.display().to_string())
     }
 
     /// Its sessions with all neighbours it was told of.
@@ -346,7 +376,7 @@ impl Router {
                 let options = ["vtysh", "--vty_socket", &folder, "--config_dir", &folder, "-c", question];
                 return options.map(str::to_owned).to_vec();
             }
-            Software::Bird => vec!["birdc".into(), "-r".into(), "-s".into(), format!("{folder}/bird.ctl")],
+            Software::Bird => vec!["birdc".into(), READ_ONLY.into(), "-s".into(), format!("{folder}/bird.ctl")],
             Software::GoBgp => vec!["gobgp".into()],
             Software::OpenBgpd => vec!["bgpctl".into(), "-s".into(), format!("{folder}/bgpd.sock")],
         };

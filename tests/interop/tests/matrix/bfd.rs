@@ -13,7 +13,7 @@ use ironlb_bfd_proto::{Cause, Config, Hops, Interval, Path, State};
 use ironlb_bgp_proto::BfdState;
 use ironlb_interop::{Seen, Watcher};
 use ironlb_lab::router::BfdSession;
-use ironlb_lab::{Bfd, BfdPeer, Capsule, Netns, Network, Router, RouterConfig, RouterSpec, Software, wait_for};
+use ironlb_lab::{Bfd, BfdPeer, Netns, Network, Router, RouterConfig, Software, wait_for};
 
 use crate::Report;
 
@@ -31,15 +31,9 @@ struct End<'a> {
     is_signed: bool,
 }
 
-pub(crate) async fn with_routers(capsule: &Capsule, report: &mut Report) -> Result<()> {
-    let routers = [Software::Frr, Software::Bird].map(|software| RouterSpec { software, client: false });
-    let network = Network::up(capsule, 3, &routers).await?;
-    let outcome = converse(&network, report).await;
-    if outcome.is_err() {
-        network.dump_logs();
-    }
-    outcome?;
-    holds_while_busy(&network, report).await
+pub(crate) async fn with_routers(network: &Network, report: &mut Report) -> Result<()> {
+    converse(network, report).await?;
+    holds_while_busy(network, report).await
 }
 
 /// The link-local address that the kernel makes out of a host's MAC address.

@@ -1,0 +1,171 @@
+//! BGP with all four daemons at once: every row of [`Row`] comes up and its routes are shown, then what sessions do to each other.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use futures::future::{join_all, try_join_all};
+use ironlb_bgp::{Leave, Listener, Session, Setup};
+use ironlb_bgp_proto::State;
+use ironlb_interop::Speaker;
+use ironlb_lab::router::RoutePath;
+use ironlb_lab::{Network, Router, RouterConfig, wait_for};
+use ironlb_model::Prefix;
+
+use crate::Report;
+use crate::row::{ANOTHER, ASN, COMMUNITIES, LARGE_COMMUNITY, MED, Place, Row, asn_of, name_of, session_name};
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The four daemons.
+pub(crate) fn daemons(network: &Network) -> [&Router; 4] {
+    [1, 2, 3, 4].map(|number| network.router(number))
+}
+
+/// Our drivers, and how each is configured.
+pub(crate) struct Speakers(BTreeMap<Place, (Speaker, Setup)>);
+
+impl Speakers {
+    pub(crate) fn of(&self, row: Row) -> Result<&Speaker> {
+        self.0.get(&row.place()).map(|(speaker, _)| speaker).context("nobody speaks there")
+    }
+
+    /// Changes the sessions of this row with each of the routers.
+    pub(crate) fn change(&mut self, row: Row, routers: &[&Router], change: impl Fn(&mut Session)) -> Result<()> {
+        let (speaker, setup) = self.0.get_mut(&row.place()).context("nobody speaks there")?;
+        for router in routers {
+            change(setup.sessions.get_mut(&session_name(router, row)).context("no such session")?);
+        }
+        speaker.configure(setup);
+        Ok(())
+    }
+
+    /// Ends the driver of a row.
+    pub(crate) async fn leave(&mut self, row: Row, how: Leave) -> Result<()> {
+        let (speaker, _) = self.0.remove(&row.place()).context("nobody speaks there")?;
+        speaker.bgp().leave(how).await;
+        Ok(())
+    }
+
+    /// Starts the driver of a place, with all its rows.
+    pub(crate) fn start(&mut self, network: &Network, place: Place, restarted: bool) -> Result<()> {
+        let speaker = Speaker::start(&place.netns(network)?, restarted)?;
+        let listener = Some(Listener { port: 179, addresses: Vec::new() });
+        let mut setup = Setup { listener, sessions: BTreeMap::new() };
+        for router in daemons(network) {
+            for row in rows(router).filter(|row| row.place() == place) {
+                setup.sessions.insert(session_name(router, row), row.session(router)?);
+                speaker.advertise(&session_name(router, row), row.routes()?);
+            }
+        }
+        speaker.configure(&setup);
+        self.0.insert(place, (speaker, setup));
+        Ok(())
+    }
+}
+
+/// Which rows a router has.
+pub(crate) fn rows(router: &Router) -> impl Iterator<Item = Row> {
+    let software = router.software();
+    Row::ALL.into_iter().filter(move |row| row.is_had_by(software))
+}
+
+/// Every row with every router.
+pub(crate) async fn come_up(network: &Network, report: &mut Report) -> Result<Speakers> {
+    for row in Row::ALL.into_iter().filter(|row| row.place() == Place::Host1) {
+        let (v4, v6) = row.own();
+        let host = network.host(1);
+        host.exec(&["ip", "address", "add", &format!("{v4}/24"), "dev", "eth0"]).await?;
+        host.exec(&["ip", "address", "add", &format!("{v6}/64"), "dev", "eth0", "nodad"]).await?;
+    }
+    let routers = daemons(network);
+    // First, because OpenBGPD that finds nobody listening tries again after two minutes.
+    let mut speakers = Speakers(BTreeMap::new());
+    for place in [Place::Host1, Place::Host2, Place::Host3, Place::BehindRouter5] {
+        speakers.start(network, place, false)?;
+    }
+    try_join_all(routers.map(async |router| {
+        let back = ["ip", "route", "add", "172.20.5.0/24", "via", "192.168.0.245"];
+        router.netns().exec(&back).await?;
+        let config = rows(router).fold(RouterConfig::new(asn_of(router)), |all, row| all.neighbour(row.neighbour()));
+        let own = format!("203.0.113.{}/32", router.ipv4().octets()[3]);
+        router.start(config.originate(&own)).await
+    }))
+    .await?;
+    let all = routers.into_iter().flat_map(|router| rows(router).map(move |row| (router, row)));
+    let outcomes = all.map(async |(router, row)| (session_name(router, row), is_up(&speakers, router, row).await));
+    for (name, outcome) in join_all(outcomes).await {
+        report.check(&name, outcome);
+    }
+    Ok(speakers)
+}
+
+/// Established at both ends, with what was asked for negotiated; and the router shows our routes, each word of them.
+async fn is_up(speakers: &Speakers, router: &Router, row: Row) -> Result<()> {
+    let name = session_name(router, row);
+    let speaker = speakers.of(row)?;
+    let status = speaker.reaches(&name, "established", PATIENCE, |status| status.state == State::Established).await?;
+    router.established(row.address(), PATIENCE).await?;
+    let negotiated = status.negotiated.as_ref().context("nothing is negotiated")?;
+    ensure!(negotiated.families.keys().eq(row.families()), "families: {negotiated:?}");
+    ensure!(negotiated.hold_time == Some(Duration::from_secs(9)) && negotiated.four_octet_as, "{negotiated:?}");
+    ensure!(
+        row != Row::AddPath || negotiated.families.values().all(|family| family.add_path.is_some()),
+        "{negotiated:?}"
+    );
+    for prefix in row.prefixes()? {
+        let paths = if row == Row::AddPath { 2 } else { 1 };
+        shows(router, row, prefix, paths).await?;
+    }
+    if row == Row::Bfd {
+        let beside = status.bfd.as_ref().context("no BFD beside it")?;
+        ensure!(beside.state == ironlb_bfd_proto::State::Up, "{beside:?}");
+        let all = router.bfd_sessions().await?;
+        ensure!(all.iter().any(|session| session.peer == row.address() && session.is_up), "{all:?}");
+    }
+    // Its own route has come to us, and is counted.
+    if row == Row::Ipv4 {
+        let has_one = |status: &ironlb_bgp::SessionStatus| status.received.values().sum::<u64>() == 1;
+        speaker.reaches(&name, "told the router's own route", PATIENCE, has_one).await?;
+    }
+    Ok(())
+}
+
+/// Waits until the router shows so many paths of ours to this prefix, and holds each beside what was sent.
+pub(crate) async fn shows(router: &Router, row: Row, prefix: Prefix, count: usize) -> Result<()> {
+    let text = prefix.to_string();
+    let paths = wait_for(PATIENCE, &format!("{} to show {text}", name_of(router)), || async {
+        let all = router.paths(&text).await?;
+        let ours: Vec<RoutePath> = all.iter().filter(|path| path.peer == Some(row.address())).cloned().collect();
+        ensure!(ours.len() == count, "{all:?}");
+        Ok(Some(ours))
+    })
+    .await?;
+    let mut next_hops: Vec<IpAddr> = Vec::new();
+    for path in &paths {
+        ensure!(path.as_path == [ASN, ASN], "AS path: {path:?}");
+        ensure!(path.med == Some(MED), "MED: {path:?}");
+        ensure!(COMMUNITIES.iter().all(|wanted| path.communities.iter().any(|own| own == wanted)), "{path:?}");
+        ensure!(path.communities.len() == COMMUNITIES.len(), "{path:?}");
+        ensure!(path.large_communities == [LARGE_COMMUNITY], "{path:?}");
+        ensure!(!path.is_stale, "{path:?}");
+        next_hops.push(*path.next_hops.first().context("no next hop")?);
+    }
+    ensure!(paths.iter().any(|path| path.is_best) || count > 1, "not the best of one: {paths:?}");
+    if row == Row::Both && prefix.addr().is_ipv6() {
+        // The host has several, and the session runs over none of them.
+        let own = Row::ALL.into_iter().filter(|row| row.place() == Place::Host1).map(|row| IpAddr::from(row.own().1));
+        let mut own = own.chain(["fd00::1".parse::<IpAddr>()?]);
+        ensure!(own.any(|own| next_hops == [own]), "next hops {next_hops:?}, none of ours");
+        return Ok(());
+    }
+    next_hops.sort();
+    let own: IpAddr =
+        if prefix.addr().is_ipv6() || row == Row::Ipv6NextHop { row.own().1.into() } else { row.own().0.into() };
+    let mut wanted = vec![own];
+    wanted.extend((row == Row::AddPath).then_some(IpAddr::from(ANOTHER)));
+    wanted.sort();
+    ensure!(next_hops == wanted, "next hops {next_hops:?}, not {wanted:?}");
+    Ok(())
+}

@@ -1,0 +1,272 @@
+//! What sessions that are up do to each other: refresh, shutdown with words, a restart that is bridged, and many routes.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use futures::future::join_all;
+use ironlb_bgp::{Leave, SessionStatus};
+use ironlb_bgp_proto::{Attributes, DownReason, NextHop, RouteKey, Routes, State};
+use ironlb_lab::router::{PeerSession, RoutePath};
+use ironlb_lab::{Network, Router, Software, wait_for};
+use ironlb_model::Prefix;
+
+use crate::Report;
+use crate::bgp::{PATIENCE, Speakers, come_up, daemons, shows};
+use crate::row::{Place, Row, name_of, session_name};
+
+/// Place of ROUTE-REFRESH in the counters of messages.
+const ROUTE_REFRESH: usize = 4;
+/// So many routes does a large cluster have, as of 2026, and then some.
+const MANY: u32 = 10_000;
+
+pub(crate) async fn all(network: &Network, report: &mut Report) -> Result<()> {
+    let mut speakers = come_up(network, report).await?;
+    let routers = daemons(network);
+    // GoBGP 3.10 answers such a question and never asks it.
+    let asking = routers.into_iter().filter(|router| router.software() != Software::GoBgp);
+    for (router, outcome) in join_all(asking.map(async |router| (router, refresh(&speakers, router).await))).await {
+        report.check(&format!("{} route refresh", name_of(router)), outcome);
+    }
+    our_shutdown(&mut speakers, &routers, report).await?;
+    let outcomes = join_all(routers.map(async |router| (router, their_shutdown(&speakers, router).await))).await;
+    for (router, outcome) in outcomes {
+        report.check(&format!("{} shutdown message of the router", name_of(router)), outcome);
+    }
+    restart(network, &mut speakers, report).await?;
+    many(&speakers, [routers[0], routers[1]], report).await?;
+    for router in [routers[0], routers[1]] {
+        report.check(&format!("{} falls silent, found by BFD", name_of(router)), silence(&speakers, router).await);
+    }
+    Ok(())
+}
+
+/// The router asks for everything again, and has it.
+async fn refresh(speakers: &Speakers, router: &Router) -> Result<()> {
+    let (row, name) = (Row::Ipv4, session_name(router, Row::Ipv4));
+    let own = row.address().to_string();
+    let speaker = speakers.of(row)?;
+    let before = speaker.session(&name)?;
+    let protocol = bird_protocol(row);
+    match router.software() {
+        Software::Frr => router.order(&["clear", "bgp", "ipv4", "unicast", &own, "soft", "in"]).await?,
+        Software::Bird => router.order(&["reload", "in", &protocol]).await?,
+        Software::GoBgp => anyhow::bail!("GoBGP never asks"),
+        Software::OpenBgpd => router.order(&["neighbor", &own, "refresh"]).await?,
+    };
+    let asked = |status: &SessionStatus| {
+        status.counters.received[ROUTE_REFRESH] > before.counters.received[ROUTE_REFRESH]
+            && status.counters.sent[1] > before.counters.sent[1]
+    };
+    let after = speaker.reaches(&name, "asked for everything again", PATIENCE, asked).await?;
+    ensure!(after.flaps == 0 && after.state == State::Established, "{after:?}");
+    for prefix in row.prefixes()? {
+        shows(router, row, prefix, 1).await?;
+    }
+    Ok(())
+}
+
+/// BIRD calls its neighbours by the order in which they are described.
+fn bird_protocol(row: Row) -> String {
+    let before = Row::ALL.into_iter().filter(|other| other.is_had_by(Software::Bird)).take_while(|other| *other != row);
+    format!("n{}", before.count() + 1)
+}
+
+/// We shut a session down with words; the router shows them, and is back when we are.
+async fn our_shutdown(speakers: &mut Speakers, routers: &[&Router], report: &mut Report) -> Result<()> {
+    const WORDS: &str = "rack 7 moves until noon";
+    let row = Row::Md5;
+    speakers.change(row, routers, |session| session.admin_down = Some(WORDS.to_owned()))?;
+    let outcomes = join_all(routers.iter().map(async |router| {
+        let what = format!("{} to show why", name_of(router));
+        let outcome = wait_for(PATIENCE, &what, || async {
+            let session = session_of(router, row).await?;
+            ensure!(!session.is_established, "established");
+            let told = match router.software() {
+                // In its log and nowhere else.
+                Software::GoBgp => router.log("gobgpd")?,
+                _ => session.details,
+            };
+            ensure!(told.contains(WORDS), "{told}");
+            Ok(Some(()))
+        });
+        (*router, outcome.await)
+    }))
+    .await;
+    for (router, outcome) in outcomes {
+        report.check(&format!("{} shutdown message of ours", name_of(router)), outcome);
+    }
+    speakers.change(row, routers, |session| session.admin_down = None)
+}
+
+async fn session_of(router: &Router, row: Row) -> Result<PeerSession> {
+    let all = router.sessions().await?;
+    all.into_iter().find(|session| session.peer == row.address()).context("no such neighbour")
+}
+
+/// The router shuts a session down with words; our status has them, and we are back when it is.
+async fn their_shutdown(speakers: &Speakers, router: &Router) -> Result<()> {
+    const WORDS: &str = "cooling fails";
+    let (row, name) = (Row::RouterPassive, session_name(router, Row::RouterPassive));
+    let own = row.address().to_string();
+    let protocol = bird_protocol(row);
+    let at_frr = |word: &str| {
+        let asn = crate::row::asn_of(router);
+        format!("configure terminal\nrouter bgp {asn}\n{word}neighbor {own} shutdown")
+    };
+    match router.software() {
+        Software::Frr => router.order(&[&at_frr(""), "message", WORDS]).await?,
+        Software::Bird => router.order(&["disable", &protocol, &format!("\"{WORDS}\"")]).await?,
+        Software::GoBgp => router.order(&["neighbor", &own, "disable", "--reason", WORDS]).await?,
+        Software::OpenBgpd => router.order(&["neighbor", &own, "down", WORDS]).await?,
+    };
+    // GoBGP 3.10 takes the words and does not send them.
+    let words = if router.software() == Software::GoBgp { "Administrative Shutdown" } else { WORDS };
+    let told = |status: &SessionStatus| {
+        let told = status.last_down.as_ref().map(|down| down.reason.to_string()).unwrap_or_default();
+        status.state != State::Established && told.contains(words)
+    };
+    speakers.of(row)?.reaches(&name, "shut down by the router", PATIENCE, told).await?;
+    match router.software() {
+        Software::Frr => router.order(&[&at_frr("no ")]).await?,
+        Software::Bird => router.order(&["enable", &protocol]).await?,
+        Software::GoBgp => router.order(&["neighbor", &own, "enable"]).await?,
+        Software::OpenBgpd => router.order(&["neighbor", &own, "up"]).await?,
+    };
+    speakers.of(row)?.reaches(&name, "back", PATIENCE, |status| status.state == State::Established).await.map(drop)
+}
+
+/// Our process ends and comes back: the routers keep the routes meanwhile, call them stale, and do not any more when they have been
+/// told anew.
+async fn restart(network: &Network, speakers: &mut Speakers, report: &mut Report) -> Result<()> {
+    let row = Row::Restart;
+    let routers = daemons(network);
+    for router in routers {
+        let status = speakers.of(row)?.session(&session_name(router, row))?;
+        let agreed = status.negotiated.as_ref().and_then(|negotiated| negotiated.graceful_restart);
+        ensure!(agreed.is_some_and(|restart| restart.is_mutual), "{}: {agreed:?}", name_of(router));
+    }
+    speakers.leave(row, Leave::ForRestart).await?;
+    let outcomes = join_all(routers.map(async |router| (router, is_stale(router, row).await))).await;
+    speakers.start(network, Place::Host2, true)?;
+    for (router, outcome) in outcomes {
+        let outcome = match outcome {
+            Ok(()) => is_fresh(speakers, router, row).await,
+            error => error,
+        };
+        report.check(&format!("{} bridges our restart", name_of(router)), outcome);
+    }
+    Ok(())
+}
+
+/// Does the router say that it keeps the path over a restart of ours? BIRD 2.0 says it of the session.
+fn is_marked(router: &Router, session: &PeerSession, path: &RoutePath) -> bool {
+    match router.software() {
+        Software::Bird => session.details.contains("Neighbor graceful restart active"),
+        _ => path.is_stale,
+    }
+}
+
+async fn is_stale(router: &Router, row: Row) -> Result<()> {
+    for prefix in row.prefixes()? {
+        let text = prefix.to_string();
+        wait_for(PATIENCE, &format!("{} to keep {text}", name_of(router)), || async {
+            let session = session_of(router, row).await?;
+            ensure!(!session.is_established, "established");
+            let all = router.paths(&text).await?;
+            let ours = all.iter().find(|path| path.peer == Some(row.address()));
+            // Never gone: asked for as soon as it has seen the end of the session.
+            let Some(path) = ours else { return Ok(Some(Err(anyhow::anyhow!("it is gone: {all:?}")))) };
+            ensure!(is_marked(router, &session, path), "{path:?}: {}", session.details);
+            Ok(Some(Ok(())))
+        })
+        .await??;
+    }
+    Ok(())
+}
+
+async fn is_fresh(speakers: &Speakers, router: &Router, row: Row) -> Result<()> {
+    let up = |status: &SessionStatus| status.state == State::Established;
+    speakers.of(row)?.reaches(&session_name(router, row), "back", PATIENCE, up).await?;
+    for prefix in row.prefixes()? {
+        let text = prefix.to_string();
+        wait_for(PATIENCE, &format!("{} to take {text} anew", name_of(router)), || async {
+            let session = session_of(router, row).await?;
+            let all = router.paths(&text).await?;
+            let ours = all.iter().find(|path| path.peer == Some(row.address())).with_context(|| format!("{all:?}"))?;
+            ensure!(!is_marked(router, &session, ours), "{ours:?}: {}", session.details);
+            Ok(Some(()))
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Ten thousand routes to two routers, and back to one.
+async fn many(speakers: &Speakers, routers: [&Router; 2], report: &mut Report) -> Result<()> {
+    let row = Row::Ipv4;
+    let speaker = speakers.of(row)?;
+    let begin = Instant::now();
+    let attributes = Arc::new(Attributes::new(NextHop::Own));
+    let of = |number: u32| -> Result<Prefix> { Ok(format!("{}/32", Ipv4Addr::from(0x0a00_0000 + number)).parse()?) };
+    let mut routes: Routes = row.routes()?;
+    let own = routes.len();
+    for number in 0..MANY {
+        routes.insert(RouteKey::own(of(number)?), attributes.clone());
+    }
+    for router in routers {
+        speaker.advertise(&session_name(router, row), routes.clone());
+    }
+    for router in routers {
+        counts(router, row, u64::from(MANY) + u64::try_from(own)?).await?;
+    }
+    report.row(&format!("FRR and BIRD: {MANY} routes to both after {} ms", begin.elapsed().as_millis()));
+    let begin = Instant::now();
+    for router in routers {
+        speaker.advertise(&session_name(router, row), row.routes()?);
+    }
+    for router in routers {
+        counts(router, row, u64::try_from(own)?).await?;
+    }
+    report.row(&format!("FRR and BIRD: withdrawn again after {} ms", begin.elapsed().as_millis()));
+    let flaps: BTreeSet<u64> = routers
+        .into_iter()
+        .map(|router| anyhow::Ok(speaker.session(&session_name(router, row))?.flaps))
+        .collect::<Result<_>>()?;
+    ensure!(flaps == BTreeSet::from([0]), "sessions went down: {flaps:?}");
+    Ok(())
+}
+
+async fn counts(router: &Router, row: Row, wanted: u64) -> Result<()> {
+    wait_for(PATIENCE, &format!("{} to count {wanted} routes", name_of(router)), || async {
+        let session = session_of(router, row).await?;
+        ensure!(session.prefixes == wanted, "{}", session.prefixes);
+        Ok(Some(()))
+    })
+    .await
+}
+
+/// The router's programs stop where they are: BFD ends the session beside it long before the hold time, and no other one.
+async fn silence(speakers: &Speakers, router: &Router) -> Result<()> {
+    let (row, name) = (Row::Bfd, session_name(router, Row::Bfd));
+    let speaker = speakers.of(row)?;
+    let other = session_name(router, Row::Ipv4);
+    let before = speaker.session(&other)?;
+    let begin = Instant::now();
+    router.freeze()?;
+    let down =
+        |status: &SessionStatus| status.last_down.as_ref().is_some_and(|down| down.reason == DownReason::BfdDown);
+    let outcome = speaker.reaches(&name, "down by BFD", PATIENCE, down).await;
+    let took = begin.elapsed();
+    router.thaw()?;
+    outcome?;
+    // 150 ms if the machine has nothing else to do.
+    ensure!(took < Duration::from_secs(2), "found after {took:?}");
+    let up = |status: &SessionStatus| status.state == State::Established;
+    speaker.reaches(&name, "back", PATIENCE, up).await?;
+    let after = speaker.session(&other)?;
+    ensure!(after.flaps == before.flaps && up(&after), "a session without BFD went down, too: {after:?}");
+    Ok(())
+}
