@@ -15,6 +15,7 @@ pub mod abreast;
 pub mod console;
 pub mod crd_rules;
 pub mod evidence;
+pub mod fabric;
 pub mod failover;
 pub mod ground;
 pub mod handover;

@@ -2,6 +2,9 @@
 
 pub mod addresses_stay;
 pub mod api_server_stopped;
+pub mod bgp_calm;
+pub mod bgp_disruptions;
+pub mod bgp_routes;
 pub mod controller_leader_killed;
 pub mod crd_rules;
 pub mod eip_in_use;
@@ -35,7 +38,7 @@ pub mod take_over;
 pub mod told_once;
 pub mod two_families;
 
-use ironlb_lab::{ProxyMode, SiteSpec};
+use ironlb_lab::{ProxyMode, SiteSpec, Software};
 
 use crate::runner::{Scenario, SitePlan};
 
@@ -96,6 +99,15 @@ pub fn plans() -> Vec<SitePlan> {
                 api_server_stopped::SCENARIO,
             ],
             alone: vec![helm_upgrade::SCENARIO, helm_uninstall::SCENARIO],
+        },
+        SitePlan {
+            name: "routers",
+            title: "three nodes, FRR and BIRD with clients behind them",
+            spec: || SiteSpec::new(3).clients(1).router_with_client(Software::Frr).router_with_client(Software::Bird),
+            before: None,
+            together: Vec::new(),
+            scenarios: vec![bgp_routes::SCENARIO, bgp_calm::SCENARIO],
+            alone: vec![bgp_disruptions::SCENARIO],
         },
         SitePlan {
             name: "two-nodes",

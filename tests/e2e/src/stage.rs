@@ -29,6 +29,8 @@ pub struct Scale {
     pub services: usize,
     /// How often a process is killed or frozen.
     pub process_faults: usize,
+    /// Every row of a matrix, not only those that differ most.
+    pub everything: bool,
 }
 
 impl Scale {
@@ -36,9 +38,9 @@ impl Scale {
     #[must_use]
     pub fn from_environment() -> Self {
         if std::env::var_os("IRONLB_SOAK").is_some_and(|value| value == "1") {
-            Self { power_cuts: 20, services: 200, process_faults: 10 }
+            Self { power_cuts: 20, services: 200, process_faults: 10, everything: true }
         } else {
-            Self { power_cuts: 1, services: 20, process_faults: 1 }
+            Self { power_cuts: 1, services: 20, process_faults: 1, everything: false }
         }
     }
 }

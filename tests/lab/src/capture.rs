@@ -50,6 +50,8 @@ pub struct CapturedFrame {
     pub destination: MacAddr,
     /// What it carried, by IANA's number.
     pub ether_type: u16,
+    /// Where its packet was to go, if it carried one of IPv4.
+    pub ipv4_destination: Option<Ipv4Addr>,
 }
 
 /// How one MAC claimed an address.
@@ -105,10 +107,17 @@ impl Recording {
         self.frames.iter().filter(|frame| frame.source == mac && frame.at > after).copied().collect()
     }
 
+    /// How often a packet to this address crossed the LAN: several times if it went to and fro.
+    #[must_use]
+    pub fn crossings_to(&self, address: Ipv4Addr) -> usize {
+        self.frames.iter().filter(|frame| frame.ipv4_destination == Some(address)).count()
+    }
+
     fn note(&mut self, received: &Received, bytes: &[u8]) {
         self.lost = received.lost;
         let Some((destination, source, ether_type)) = ethernet_header(bytes) else { return };
-        self.frames.push(CapturedFrame { at: received.at, source, destination, ether_type });
+        let ipv4_destination = ipv4_destination(bytes).filter(|_| ether_type == 0x0800);
+        self.frames.push(CapturedFrame { at: received.at, source, destination, ether_type, ipv4_destination });
         if let Some(frame) = ArpFrame::parse(bytes) {
             self.arp.push(CapturedArp { at: received.at, frame });
         }
@@ -120,6 +129,13 @@ fn ethernet_header(bytes: &[u8]) -> Option<(MacAddr, MacAddr, u16)> {
     let (source, rest) = rest.split_first_chunk::<6>()?;
     let (ether_type, _) = rest.split_first_chunk::<2>()?;
     Some((MacAddr(*destination), MacAddr(*source), u16::from_be_bytes(*ether_type)))
+}
+
+/// Octets 16 to 19 of the IPv4 header (RFC 791 section 3.1), which follows the 14 of Ethernet's.
+fn ipv4_destination(bytes: &[u8]) -> Option<Ipv4Addr> {
+    let (_, rest) = bytes.split_at_checked(14 + 16)?;
+    let (address, _) = rest.split_first_chunk::<4>()?;
+    Some(Ipv4Addr::from(*address))
 }
 
 /// A capture that is running. Dropping it ends it; the file is complete then too.

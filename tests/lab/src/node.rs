@@ -220,6 +220,14 @@ impl Node {
         signal(lab_pid, Signal::SIGKILL)
     }
 
+    /// Asks a process of the node to end (SIGTERM), as a shutdown does.
+    ///
+    /// # Errors
+    /// There is no such process.
+    pub fn terminate(&self, lab_pid: u32) -> Result<()> {
+        signal(lab_pid, Signal::SIGTERM)
+    }
+
     fn runtime_socket(&self) -> PathBuf {
         node_folder(self.name()).join(RUNTIME_SOCKET)
     }
