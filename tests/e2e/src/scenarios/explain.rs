@@ -78,6 +78,7 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     )?;
     ensure!(!part.contains("EipFull") && !part.contains("NoEip"), "it decides without knowing the Eips:\n{part}");
     status(ground, &plugin, &viewer).await?;
+    view_shows_it(ground).await?;
     fs::remove_dir_all(&plugin.folder)?;
     Ok(())
 }
@@ -112,6 +113,31 @@ async fn status(ground: &Ground<'_>, plugin: &Plugin<'_>, viewer: &str) -> Resul
     says(&part, &["Controller\n  not known", "you lack the right to list services in all namespaces"])?;
     ensure!(!part.contains("Eips\n"), "{part}");
     Ok(())
+}
+
+/// Who has the cluster's role `view` may read what is ironlb's, and change nothing of it.
+async fn view_shows_it(ground: &Ground<'_>) -> Result<()> {
+    ground.kubectl(&["create", "serviceaccount", "reader"]).await?;
+    let (binding, account) = (ground.further("reader"), format!("--serviceaccount={}:reader", ground.name()));
+    ground.kubectl(&["create", "clusterrolebinding", &binding, "--clusterrole=view", &account]).await?;
+    let reader = format!("--as=system:serviceaccount:{}:reader", ground.name());
+    let may =
+        async |verb: &'static str, kind: &'static str| ground.kubectl(&["auth", "can-i", verb, kind, &reader]).await;
+    let mut shown = Ok(());
+    for kind in [
+        "eips.network.kubesphere.io",
+        "bgpconfs.network.kubesphere.io",
+        "bgppeers.network.kubesphere.io",
+        "speakers.ironlb.io",
+    ] {
+        // kubectl fails where the answer is no.
+        shown = shown.and(may("list", kind).await.map(drop).with_context(|| format!("view does not list {kind}")));
+        if may("delete", kind).await.is_ok() {
+            shown = shown.and(Err(anyhow::anyhow!("view deletes {kind}")));
+        }
+    }
+    ground.kubectl(&["delete", "clusterrolebinding", &binding]).await?;
+    shown
 }
 
 fn says(said: &str, facts: &[&str]) -> Result<()> {
