@@ -10,8 +10,9 @@ use tracing::warn;
 
 use crate::backoff::Backoff;
 
-/// Messages that come within this time are one change. Chosen: longer than the kernel takes for the handful of one `ip` command.
-const MERGE: Duration = Duration::from_millis(50);
+/// Messages that come within this time are one change. Chosen: pods come and go with interfaces of their own, many a second on a busy
+/// node, and an address that is half a second late as a next hop has hardly finished its detection of duplicates.
+const MERGE: Duration = Duration::from_millis(500);
 
 /// Counts changes for as long as it runs; reconnects by itself.
 pub(crate) async fn follow(changes: watch::Sender<u64>) {

@@ -39,7 +39,8 @@ pub(crate) async fn listen(
     accepted: mpsc::Sender<TcpStream>,
     board: Arc<Board>,
 ) {
-    let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
+    // Often enough that a port which its holder gave up is ours within seconds; a bind that fails costs microseconds.
+    let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5));
     let mut told = None;
     loop {
         let failed = match open(address) {

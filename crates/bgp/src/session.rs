@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use ironlb_bgp_proto::{BfdState, Config, ConnectionId, Input, OwnAddresses, Peer, Routes, Stop};
-use ironlb_model::{Neighbor, Timestamp};
+use ironlb_model::Neighbor;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
@@ -485,9 +485,4 @@ pub(crate) fn seed_of(name: &str, seed: u64) -> u64 {
     // FNV-1a: names differ in few bits, seeds should not.
     name.bytes()
         .fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
-}
-
-/// When the status was last told, plus how long it may be old.
-pub(crate) fn later(at: Timestamp) -> Timestamp {
-    at + std::time::Duration::from_secs(1)
 }

@@ -22,8 +22,8 @@ use crate::session::{self, INCOMING, Inlet, Outlet, Wanted, seed_of};
 use crate::status::{Board, SessionStatus};
 use crate::{Leave, Session, Setup, addresses, bfd, neighbor};
 
-/// Unknown peers are named in the log so often at most.
-const REFUSALS_LOGGED: Duration = Duration::from_secs(10);
+/// Unknown peers are named in the log, and those who wait for changes woken for them, so often at most.
+const REFUSALS_TOLD: Duration = Duration::from_secs(10);
 
 /// How long leaving may take: a connection gets one second to say its last words.
 const LEAVING: Duration = Duration::from_secs(3);
@@ -193,12 +193,14 @@ impl Supervisor {
     }
 
     fn refused(&mut self, remote: SocketAddr) {
+        self.unlogged += 1;
+        let is_told = self.refused_at.is_none_or(|at| now().since(at) >= REFUSALS_TOLD);
+        // Who connects a thousand times a second wakes nobody a thousand times a second; the number is right all the same.
         self.board.post(|status| {
             status.listener.refused += 1;
-            true
+            is_told
         });
-        self.unlogged += 1;
-        if self.refused_at.is_none_or(|at| now().since(at) >= REFUSALS_LOGGED) {
+        if is_told {
             let count = std::mem::take(&mut self.unlogged);
             info!(address = %remote, count, "closed a connection of a peer that is not configured");
             self.refused_at = Some(now());

@@ -48,12 +48,11 @@ pub(crate) fn set_md5(socket: &Socket, peer: IpAddr, password: Option<&str>) -> 
     if result == 0 {
         return Ok(());
     }
-    let error = io::Error::last_os_error();
-    // There was none to be ended.
-    if password.is_none() && matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOPROTOOPT)) {
-        return Ok(());
+    match password {
+        Some(_) => Err(io::Error::last_os_error()),
+        // There was none to be ended. If there was, segments without it are still dropped, which is not the unsafe side.
+        None => Ok(()),
     }
-    Err(error)
 }
 
 /// Has the kernel drop all segments that come with a smaller TTL or hop limit than this (RFC 5082); 0 ends that.

@@ -3,17 +3,23 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ironlb_bgp_proto::codec::iana::{cease, error};
 use ironlb_bgp_proto::{Counters, Down, DownReason, Family, Negotiated, Notice, OwnAddresses, Peer, State};
 use ironlb_model::Timestamp;
 use tracing::{debug, info, warn};
 
-use super::later;
 use crate::bfd;
 use crate::clock::now;
 use crate::place::Place;
 use crate::status::{Board, SessionStatus};
+
+/// How old numbers may be that are shown. To count routes costs a look at each.
+const NUMBERS: Duration = Duration::from_secs(1);
+
+/// And those of the moment at which the peer knows everything, which others wait for.
+const AWAITED: Duration = Duration::from_millis(100);
 
 /// A session's status as its task knows it, and as it was last told.
 pub(super) struct Report {
@@ -25,6 +31,8 @@ pub(super) struct Report {
     /// Numbers have changed, which can wait.
     posted_at: Timestamp,
     is_stale: bool,
+    /// The peer has come to know everything.
+    is_awaited: bool,
     counted: Counters,
     had_pending: bool,
     is_mute: bool,
@@ -42,6 +50,7 @@ impl Report {
             is_urgent: true,
             posted_at: Timestamp::ZERO,
             is_stale: false,
+            is_awaited: false,
             counted: Counters::default(),
             had_pending: false,
             is_mute: false,
@@ -192,7 +201,8 @@ impl Report {
 
     /// When numbers are told at the latest.
     pub(super) fn next_post(&self) -> Option<Timestamp> {
-        self.is_stale.then(|| later(self.posted_at))
+        let wait = if self.is_awaited { AWAITED } else { NUMBERS };
+        self.is_stale.then(|| self.posted_at + wait)
     }
 
     /// Looks at the machine's numbers, and tells what is to be told now.
@@ -200,10 +210,9 @@ impl Report {
         let counters = peer.counters();
         let pending = !peer.rib_out().is_drained();
         self.is_stale |= counters != self.counted || pending != self.had_pending;
-        // The moment at which the peer knows everything is one that others wait for.
-        self.is_urgent |= self.had_pending && !pending;
+        self.is_awaited |= self.had_pending && !pending;
         (self.counted, self.had_pending) = (counters, pending);
-        let is_due = self.is_stale && later(self.posted_at) <= now();
+        let is_due = self.next_post().is_some_and(|at| at <= now());
         if self.is_mute || !(self.is_urgent || is_due) {
             return;
         }
@@ -216,7 +225,7 @@ impl Report {
             let (announced, withdrawn) = (peer.received().announced(family), peer.received().withdrawn(family));
             peer.received().held(family).map_or(announced.saturating_sub(withdrawn), count)
         });
-        (self.is_urgent, self.is_stale, self.posted_at) = (false, false, now());
+        (self.is_urgent, self.is_awaited, self.is_stale, self.posted_at) = (false, false, false, now());
         let (name, status) = (&*self.name, &self.status);
         self.board.post(|all| match all.sessions.get_mut(name) {
             Some(known) if known == status => false,
