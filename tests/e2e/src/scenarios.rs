@@ -1,5 +1,6 @@
 //! What ironlb promises, a file per scenario, and on which sites they are shown.
 
+pub mod address_in_conflict;
 pub mod addresses_stay;
 pub mod api_server_stopped;
 pub mod bgp_calm;
@@ -66,6 +67,7 @@ pub fn plans() -> Vec<SitePlan> {
                 other_load_balancer::SCENARIO,
                 kept_for_some::SCENARIO,
                 told_once::SCENARIO,
+                address_in_conflict::SCENARIO,
             ],
             scenarios: vec![
                 every_process_is_a_pods::SCENARIO,

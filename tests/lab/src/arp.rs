@@ -95,6 +95,19 @@ pub fn ask(netns: &Netns, interface: &str, ip: Ipv4Addr, asking: Asking) -> io::
     netns.run(|| ask_here(interface, ip, asking))?
 }
 
+/// Says once, to the whole LAN, that `ip` is at this interface, as a host does that has just been given the address; gives the MAC it
+/// said. It neither has the address nor answers for it.
+///
+/// # Errors
+/// As for [`ask`].
+pub fn claim(netns: &Netns, interface: &str, ip: Ipv4Addr) -> io::Result<MacAddr> {
+    netns.run(|| {
+        let socket = PacketSocket::open(interface)?;
+        socket.send(&ArpFrame::request(socket.mac(), ip, ip).to_bytes())?;
+        Ok(socket.mac())
+    })?
+}
+
 fn ask_here(interface: &str, ip: Ipv4Addr, asking: Asking) -> io::Result<ArpAnswers> {
     let socket = PacketSocket::open(interface)?;
     let request = ArpFrame::request(socket.mac(), own_address(interface)?, ip).to_bytes();
