@@ -18,6 +18,7 @@ pub mod helm_upgrade;
 pub mod kept_for_some;
 pub mod leader_cut_off;
 pub mod leader_frozen;
+pub mod leader_refused;
 pub mod leader_stopped;
 pub mod leaving;
 pub mod lost_status;
@@ -97,6 +98,7 @@ pub fn plans() -> Vec<SitePlan> {
                 leader_stopped::SCENARIO,
                 leader_frozen::SCENARIO,
                 leader_cut_off::SCENARIO,
+                leader_refused::SCENARIO,
                 survives_slow_server::SCENARIO,
                 api_server_stopped::SCENARIO,
             ],
