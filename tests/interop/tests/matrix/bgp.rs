@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use futures::future::{join_all, try_join_all};
-use ironlb_bgp::{Leave, Listener, Session, Setup};
+use ironlb_bgp::{Leave, Listener, Session, SessionStatus, Setup};
 use ironlb_bgp_proto::State;
 use ironlb_interop::Speaker;
 use ironlb_lab::router::RoutePath;
@@ -14,7 +14,9 @@ use ironlb_lab::{Network, Router, RouterConfig, wait_for};
 use ironlb_model::Prefix;
 
 use crate::Report;
-use crate::row::{ANOTHER, ASN, COMMUNITIES, LARGE_COMMUNITY, MED, Place, Row, asn_of, name_of, session_name};
+use crate::row::{
+    ANOTHER, ASN, COMMUNITIES, LARGE_COMMUNITY, LOCAL_PREF, MED, Place, Row, asn_of, name_of, session_name,
+};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -73,9 +75,9 @@ pub(crate) fn rows(router: &Router) -> impl Iterator<Item = Row> {
 
 /// Every row with every router.
 pub(crate) async fn come_up(network: &Network, report: &mut Report) -> Result<Speakers> {
-    for row in Row::ALL.into_iter().filter(|row| row.place() == Place::Host1) {
+    for row in Row::ALL.into_iter().filter(|row| row.needs_addresses()) {
         let (v4, v6) = row.own();
-        let host = network.host(1);
+        let host = row.place().netns(network)?;
         host.exec(&["ip", "address", "add", &format!("{v4}/24"), "dev", "eth0"]).await?;
         host.exec(&["ip", "address", "add", &format!("{v6}/64"), "dev", "eth0", "nodad"]).await?;
     }
@@ -88,7 +90,8 @@ pub(crate) async fn come_up(network: &Network, report: &mut Report) -> Result<Sp
     try_join_all(routers.map(async |router| {
         let back = ["ip", "route", "add", "172.20.5.0/24", "via", "192.168.0.245"];
         router.netns().exec(&back).await?;
-        let config = rows(router).fold(RouterConfig::new(asn_of(router)), |all, row| all.neighbour(row.neighbour()));
+        let config =
+            rows(router).fold(RouterConfig::new(asn_of(router)), |all, row| all.neighbour(row.neighbour(router)));
         let own = format!("203.0.113.{}/32", router.ipv4().octets()[3]);
         router.start(config.originate(&own)).await
     }))
@@ -118,16 +121,20 @@ async fn is_up(speakers: &Speakers, router: &Router, row: Row) -> Result<()> {
         let paths = if row == Row::AddPath { 2 } else { 1 };
         shows(router, row, prefix, paths).await?;
     }
-    if row == Row::Bfd {
+    if matches!(row, Row::Bfd | Row::RestartBfd) {
+        let is_up = |status: &SessionStatus| {
+            status.bfd.as_ref().is_some_and(|beside| beside.state == ironlb_bfd_proto::State::Up)
+        };
+        let status = speaker.reaches(&name, "watched by BFD", PATIENCE, is_up).await?;
         let beside = status.bfd.as_ref().context("no BFD beside it")?;
-        ensure!(beside.state == ironlb_bfd_proto::State::Up, "{beside:?}");
+        ensure!(beside.detection_time.is_some_and(|time| time >= Duration::from_millis(150)), "{beside:?}");
         let all = router.bfd_sessions().await?;
         ensure!(all.iter().any(|session| session.peer == row.address() && session.is_up), "{all:?}");
     }
-    // Its own route has come to us, and is counted.
+    // Its own route has come to us, and is counted; GoBGP passes on what it has from others, too.
     if row == Row::Ipv4 {
-        let has_one = |status: &ironlb_bgp::SessionStatus| status.received.values().sum::<u64>() == 1;
-        speaker.reaches(&name, "told the router's own route", PATIENCE, has_one).await?;
+        let is_told = |status: &SessionStatus| status.received.values().sum::<u64>() > 0;
+        speaker.reaches(&name, "told the router's own route", PATIENCE, is_told).await?;
     }
     Ok(())
 }
@@ -144,7 +151,12 @@ pub(crate) async fn shows(router: &Router, row: Row, prefix: Prefix, count: usiz
     .await?;
     let mut next_hops: Vec<IpAddr> = Vec::new();
     for path in &paths {
-        ensure!(path.as_path == [ASN, ASN], "AS path: {path:?}");
+        match row {
+            Row::Internal => {
+                ensure!(path.as_path.is_empty() && path.local_pref == Some(LOCAL_PREF), "{path:?}");
+            }
+            _ => ensure!(path.as_path == [ASN, ASN], "AS path: {path:?}"),
+        }
         ensure!(path.med == Some(MED), "MED: {path:?}");
         ensure!(COMMUNITIES.iter().all(|wanted| path.communities.iter().any(|own| own == wanted)), "{path:?}");
         ensure!(path.communities.len() == COMMUNITIES.len(), "{path:?}");
@@ -153,7 +165,7 @@ pub(crate) async fn shows(router: &Router, row: Row, prefix: Prefix, count: usiz
         next_hops.push(*path.next_hops.first().context("no next hop")?);
     }
     ensure!(paths.iter().any(|path| path.is_best) || count > 1, "not the best of one: {paths:?}");
-    if row == Row::Both && prefix.addr().is_ipv6() {
+    if matches!(row, Row::Both | Row::LinkLocal) && prefix.addr().is_ipv6() {
         // The host has several, and the session runs over none of them.
         let own = Row::ALL.into_iter().filter(|row| row.place() == Place::Host1).map(|row| IpAddr::from(row.own().1));
         let mut own = own.chain(["fd00::1".parse::<IpAddr>()?]);

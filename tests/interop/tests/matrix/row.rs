@@ -45,10 +45,16 @@ pub(crate) enum Row {
     AddPath,
     /// IPv4 routes over IPv6, with a next hop of IPv6.
     Ipv6NextHop,
+    /// IPv6 routes between link-local addresses.
+    LinkLocal,
+    /// In the router's own autonomous system.
+    Internal,
     /// No session before BFD is up.
     Bfd,
     /// Its routes outlive our restart; in a host of its own, which restarts.
     Restart,
+    /// The same with BFD beside it, which must not say that we are gone.
+    RestartBfd,
 }
 
 /// A network that one of our drivers runs in.
@@ -72,7 +78,7 @@ impl Place {
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Ipv4,
         Self::Ipv6,
         Self::Both,
@@ -83,8 +89,11 @@ impl Row {
         Self::Multihop,
         Self::AddPath,
         Self::Ipv6NextHop,
+        Self::LinkLocal,
+        Self::Internal,
         Self::Bfd,
         Self::Restart,
+        Self::RestartBfd,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -99,8 +108,11 @@ impl Row {
             Self::Multihop => "multihop",
             Self::AddPath => "ADD-PATH",
             Self::Ipv6NextHop => "IPv4 by an IPv6 next hop",
+            Self::LinkLocal => "link-local addresses",
+            Self::Internal => "internal",
             Self::Bfd => "BFD, strict",
             Self::Restart => "graceful restart",
+            Self::RestartBfd => "graceful restart with BFD",
         }
     }
 
@@ -109,8 +121,8 @@ impl Row {
         match self {
             // OpenBGPD 7.7 does not know RFC 8950.
             Self::Ipv6NextHop => software != Software::OpenBgpd,
-            // Neither it nor GoBGP 3.10 has BFD.
-            Self::Bfd => matches!(software, Software::Frr | Software::Bird),
+            // Neither it nor GoBGP 3.10 has BFD; link-local addresses are tried where the lab has words for them.
+            Self::Bfd | Self::RestartBfd | Self::LinkLocal => matches!(software, Software::Frr | Software::Bird),
             _ => true,
         }
     }
@@ -126,7 +138,7 @@ impl Row {
         match self {
             Self::Multihop => Place::BehindRouter5,
             Self::Md5 => Place::Host3,
-            Self::Restart => Place::Host2,
+            Self::Restart | Self::RestartBfd => Place::Host2,
             _ => Place::Host1,
         }
     }
@@ -146,24 +158,34 @@ impl Row {
     }
 
     fn is_over_ipv6(self) -> bool {
-        matches!(self, Self::Ipv6 | Self::Ipv6NextHop)
+        matches!(self, Self::Ipv6 | Self::Ipv6NextHop | Self::LinkLocal)
     }
 
     /// The one of them that the session runs from.
     pub(crate) fn address(self) -> IpAddr {
-        if self.is_over_ipv6() { self.own().1.into() } else { self.own().0.into() }
+        match self {
+            // What the kernel makes of host 1's MAC address.
+            Self::LinkLocal => link_local(1).into(),
+            _ if self.is_over_ipv6() => self.own().1.into(),
+            _ => self.own().0.into(),
+        }
+    }
+
+    /// Does its place get its addresses for it? The others are there from the start.
+    pub(crate) fn needs_addresses(self) -> bool {
+        self.place() == Place::Host1 && self != Self::LinkLocal || self == Self::RestartBfd
     }
 
     pub(crate) fn families(self) -> &'static [Family] {
         match self {
-            Self::Ipv6 => &[Family::Ipv6Unicast],
+            Self::Ipv6 | Self::LinkLocal => &[Family::Ipv6Unicast],
             Self::Both => &Family::ALL,
             _ => &[Family::Ipv4Unicast],
         }
     }
 
     /// As the router is told of us.
-    pub(crate) fn neighbour(self) -> Neighbour {
+    pub(crate) fn neighbour(self, router: &Router) -> Neighbour {
         let families = self.families();
         let plain = Neighbour {
             ipv4: families.contains(&Family::Ipv4Unicast),
@@ -171,7 +193,8 @@ impl Row {
             ..Neighbour::new(self.address(), ASN)
         };
         match self {
-            Self::Ipv4 | Self::Ipv6 | Self::Both | Self::WePassive => plain,
+            Self::Ipv4 | Self::Ipv6 | Self::Both | Self::WePassive | Self::LinkLocal => plain,
+            Self::Internal => Neighbour { asn: asn_of(router), ..plain },
             Self::Md5 => Neighbour { password: Some(PASSWORD.to_owned()), ..plain },
             Self::RouterPassive => Neighbour { passive: true, ..plain },
             Self::Gtsm => Neighbour { ttl_security: true, ..plain },
@@ -180,6 +203,11 @@ impl Row {
             Self::Ipv6NextHop => Neighbour { extended_next_hop: true, ..plain },
             Self::Bfd => Neighbour { bfd: Some(Bfd::each(50, 3)), ..plain },
             Self::Restart => Neighbour { graceful_restart: true, ..plain },
+            Self::RestartBfd => {
+                // Else BIRD 2.0 gives the routes up when BFD goes down, on purpose or not, also while it bridges a restart.
+                let extra = if router.software() == Software::Bird { "bfd graceful;" } else { "" };
+                Neighbour { graceful_restart: true, bfd: Some(Bfd::each(50, 3)), extra: extra.to_owned(), ..plain }
+            }
         }
     }
 
@@ -187,7 +215,7 @@ impl Row {
     pub(crate) fn session(self, router: &Router) -> Result<Session> {
         let number = |number| Asn::new(number).context("AS 0");
         let id = RouterId::new(self.own().0).context("identifier 0")?;
-        let mut config = Config::new(number(ASN)?, number(asn_of(router))?, id);
+        let mut config = Config::new(number(self.asn(router))?, number(asn_of(router))?, id);
         config.families = self.families().iter().map(|family| (*family, FamilyConfig::default())).collect();
         if self == Self::AddPath {
             let several = FamilyConfig { add_path: NonZeroU8::new(4), ..FamilyConfig::default() };
@@ -196,23 +224,36 @@ impl Row {
         config.timing.connect_retry = Duration::from_secs(1);
         config.passive = self == Self::WePassive;
         config.extended_next_hop = self == Self::Ipv6NextHop;
-        config.graceful_restart = (self == Self::Restart).then(|| RestartConfig::new(30, false)).flatten();
+        config.graceful_restart =
+            matches!(self, Self::Restart | Self::RestartBfd).then(|| RestartConfig::new(30, false)).flatten();
         let remote: IpAddr = if self.is_over_ipv6() { router.ipv6().into() } else { router.ipv4().into() };
-        let mut session = Session::new(config, Neighbor::Address(remote));
+        let neighbor = match self {
+            Self::LinkLocal => {
+                let address = link_local(router.ipv4().octets()[3]);
+                Neighbor::LinkLocal { address, interface: "eth0".into() }
+            }
+            _ => Neighbor::Address(remote),
+        };
+        let mut session = Session::new(config, neighbor);
         session.source = Some(self.address());
         match self {
             Self::Md5 => session.password = Some(PASSWORD.into()),
             Self::Gtsm => session.distance = Distance::Security(1),
             Self::Multihop => session.distance = Distance::Ttl(3),
-            Self::Bfd => {
+            Self::Bfd | Self::RestartBfd => {
                 let interval = Interval::from_millis(50).context("an interval of 0")?;
                 let config = ironlb_bfd_proto::Config::single_hop(interval, NonZeroU8::new(3).context("0")?);
                 session.bfd = Some(ironlb_bgp::bfd::Setup { config });
-                session.config.bfd = BfdUse::Strict;
+                session.config.bfd = if self == Self::Bfd { BfdUse::Strict } else { BfdUse::Watch };
             }
             _ => {}
         }
         Ok(session)
+    }
+
+    /// Our autonomous system in this row.
+    pub(crate) fn asn(self, router: &Router) -> u32 {
+        if self == Self::Internal { asn_of(router) } else { ASN }
     }
 
     /// What we announce in this row.
@@ -239,10 +280,16 @@ impl Row {
     }
 }
 
+/// The link-local address that the kernel makes out of the MAC address of the host with this number.
+fn link_local(number: u8) -> Ipv6Addr {
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, number.into())
+}
+
 /// What is said of each route; [`MED`], [`COMMUNITIES`] and [`LARGE_COMMUNITY`] are as routers print it.
 fn attributes(next_hop: NextHop) -> Attributes {
     Attributes {
         med: Some(MED),
+        local_pref: Some(LOCAL_PREF),
         communities: BTreeSet::from([Community((65001 << 16) + 7), Community::NO_EXPORT]),
         large_communities: BTreeSet::from([LargeCommunity([ASN, 1, 2])]),
         prepend: 1,
@@ -251,6 +298,8 @@ fn attributes(next_hop: NextHop) -> Attributes {
 }
 
 pub(crate) const MED: u32 = 7;
+/// Shown by an internal router alone.
+pub(crate) const LOCAL_PREF: u32 = 150;
 pub(crate) const COMMUNITIES: [&str; 2] = ["65001:7", "65535:65281"];
 pub(crate) const LARGE_COMMUNITY: &str = "4200000001:1:2";
 

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use futures::future::join_all;
 use ironlb_bgp::{Leave, SessionStatus};
 use ironlb_bgp_proto::{Attributes, DownReason, NextHop, RouteKey, Routes, State};
@@ -30,6 +30,7 @@ pub(crate) async fn all(network: &Network, report: &mut Report) -> Result<()> {
     for (router, outcome) in join_all(asking.map(async |router| (router, refresh(&speakers, router).await))).await {
         report.check(&format!("{} route refresh", name_of(router)), outcome);
     }
+    graceful_shutdown(&mut speakers, &routers, report).await?;
     our_shutdown(&mut speakers, &routers, report).await?;
     let outcomes = join_all(routers.map(async |router| (router, their_shutdown(&speakers, router).await))).await;
     for (router, outcome) in outcomes {
@@ -72,6 +73,42 @@ async fn refresh(speakers: &Speakers, router: &Router) -> Result<()> {
 fn bird_protocol(row: Row) -> String {
     let before = Row::ALL.into_iter().filter(|other| other.is_had_by(Software::Bird)).take_while(|other| *other != row);
     format!("n{}", before.count() + 1)
+}
+
+/// All routes of a session are marked as about to go (RFC 8326), and are not any more; the session stays.
+async fn graceful_shutdown(speakers: &mut Speakers, routers: &[&Router], report: &mut Report) -> Result<()> {
+    let row = Row::Internal;
+    for is_going in [true, false] {
+        speakers.change(row, routers, |session| session.graceful_shutdown = is_going)?;
+        let outcomes =
+            join_all(routers.iter().map(async |router| (*router, is_marked_as_going(router, row, is_going).await)));
+        for (router, outcome) in outcomes.await {
+            let outcome = outcome.and_then(|()| {
+                let flaps = speakers.of(row)?.session(&session_name(router, row))?.flaps;
+                ensure!(flaps == 0, "{flaps} flaps");
+                Ok(())
+            });
+            let what = if is_going { "GRACEFUL_SHUTDOWN" } else { "GRACEFUL_SHUTDOWN taken back" };
+            report.check(&format!("{} {what}", name_of(router)), outcome);
+        }
+    }
+    Ok(())
+}
+
+async fn is_marked_as_going(router: &Router, row: Row, is_going: bool) -> Result<()> {
+    for prefix in row.prefixes()? {
+        let text = prefix.to_string();
+        wait_for(PATIENCE, &format!("{} to show the mark of {text}", name_of(router)), || async {
+            let all = router.paths(&text).await?;
+            let ours = all.iter().find(|path| path.peer == Some(row.address())).with_context(|| format!("{all:?}"))?;
+            let wanted = if is_going { 0 } else { crate::row::LOCAL_PREF };
+            let is_marked = ours.communities.iter().any(|community| community == "65535:0");
+            ensure!(is_marked == is_going && ours.local_pref == Some(wanted), "{ours:?}");
+            Ok(Some(()))
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 /// We shut a session down with words; the router shows them, and is back when we are.
@@ -141,22 +178,27 @@ async fn their_shutdown(speakers: &Speakers, router: &Router) -> Result<()> {
 /// Our process ends and comes back: the routers keep the routes meanwhile, call them stale, and do not any more when they have been
 /// told anew.
 async fn restart(network: &Network, speakers: &mut Speakers, report: &mut Report) -> Result<()> {
-    let row = Row::Restart;
     let routers = daemons(network);
-    for router in routers {
+    let mut all: Vec<(&Router, Row)> = routers.map(|router| (router, Row::Restart)).to_vec();
+    all.extend(
+        routers.into_iter().filter(|router| router.software().forwards()).map(|router| (router, Row::RestartBfd)),
+    );
+    for (router, row) in all.iter().copied() {
         let status = speakers.of(row)?.session(&session_name(router, row))?;
         let agreed = status.negotiated.as_ref().and_then(|negotiated| negotiated.graceful_restart);
         ensure!(agreed.is_some_and(|restart| restart.is_mutual), "{}: {agreed:?}", name_of(router));
     }
-    speakers.leave(row, Leave::ForRestart).await?;
-    let outcomes = join_all(routers.map(async |router| (router, is_stale(router, row).await))).await;
+    speakers.leave(Row::Restart, Leave::ForRestart).await?;
+    let outcomes =
+        join_all(all.into_iter().map(async |(router, row)| (router, row, is_stale(router, row).await))).await;
     speakers.start(network, Place::Host2, true)?;
-    for (router, outcome) in outcomes {
+    for (router, row, outcome) in outcomes {
         let outcome = match outcome {
             Ok(()) => is_fresh(speakers, router, row).await,
             error => error,
         };
-        report.check(&format!("{} bridges our restart", name_of(router)), outcome);
+        let beside = if row == Row::RestartBfd { ", BFD beside it" } else { "" };
+        report.check(&format!("{} bridges our restart{beside}", name_of(router)), outcome);
     }
     Ok(())
 }
@@ -169,20 +211,28 @@ fn is_marked(router: &Router, session: &PeerSession, path: &RoutePath) -> bool {
     }
 }
 
+/// The router keeps our routes from the moment it has seen the end of the session, and for longer than BFD takes to find silence.
 async fn is_stale(router: &Router, row: Row) -> Result<()> {
     for prefix in row.prefixes()? {
         let text = prefix.to_string();
-        wait_for(PATIENCE, &format!("{} to keep {text}", name_of(router)), || async {
+        let look = async || {
             let session = session_of(router, row).await?;
             ensure!(!session.is_established, "established");
             let all = router.paths(&text).await?;
-            let ours = all.iter().find(|path| path.peer == Some(row.address()));
-            // Never gone: asked for as soon as it has seen the end of the session.
-            let Some(path) = ours else { return Ok(Some(Err(anyhow::anyhow!("it is gone: {all:?}")))) };
-            ensure!(is_marked(router, &session, path), "{path:?}: {}", session.details);
+            let ours = all.into_iter().find(|path| path.peer == Some(row.address()));
+            anyhow::Ok(ours.map(|path| (is_marked(router, &session, &path), path, session.details)))
+        };
+        wait_for(PATIENCE, &format!("{} to keep {text}", name_of(router)), || async {
+            let Some((is_marked, path, details)) = look().await? else { return Ok(Some(Err(anyhow!("it is gone")))) };
+            ensure!(is_marked, "{path:?}: {details}");
             Ok(Some(Ok(())))
         })
         .await??;
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_secs(1) {
+            ensure!(look().await?.is_some(), "it is gone after {:?}", begin.elapsed());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::Program;
-use super::describe::{Bfd, Files, Neighbour, RouterConfig};
+use super::describe::{Bfd, Files, Neighbour, RouterConfig, is_link_local};
 use super::shown::{self, BfdSession, PeerSession, RoutePath};
 use crate::netns::NIC;
 use crate::spec::Address;
@@ -65,10 +65,15 @@ fn bfd(address: &Address, config: &RouterConfig) -> String {
 
 fn session(address: &Address, config: &RouterConfig, neighbour: &Neighbour) -> String {
     let Neighbour { address: peer, asn, port, hold_time, .. } = neighbour;
+    // Towards a link-local address it speaks from its own.
+    let (local, place) = if is_link_local(peer) {
+        (String::new(), format!(" interface \"{NIC}\";"))
+    } else {
+        (format!("{} ", address.of_family(peer)), String::new())
+    };
     let mut text = format!(
-        "local {} port {} as {}; neighbor {peer} port {port} as {asn}; hold time {hold_time}; keepalive time {}; \
+        "local {local}port {} as {}; neighbor {peer} port {port} as {asn};{place} hold time {hold_time}; keepalive time {}; \
          connect retry time 1; connect delay time 1; error wait time 1,2;",
-        address.of_family(peer),
         config.port,
         config.asn,
         neighbour.keepalive(),
@@ -103,7 +108,8 @@ pub(super) fn sessions(told: &str) -> Result<Vec<PeerSession>> {
     let sessions = blocks.into_iter().filter_map(|block| {
         let value = |name: &str| block.lines().find_map(|line| line.trim().strip_prefix(name)).map(str::trim);
         let state = value("BGP state:")?.to_owned();
-        let peer = value("Neighbor address:")?.parse().ok()?;
+        // A link-local one with its interface.
+        let peer = value("Neighbor address:")?.split('%').next()?.parse().ok()?;
         let is_established = state == "Established";
         // `Routes:         3 imported, 1 exported, 2 preferred`, for each family.
         let routes = block.lines().filter_map(|line| line.trim().strip_prefix("Routes:"));
@@ -158,8 +164,8 @@ fn path(first: &str, block: &str) -> RoutePath {
     let brackets = first.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or("", |(inside, _)| inside);
     let from = brackets.split_once(" from ").and_then(|(_, peer)| peer.trim().parse().ok());
     RoutePath {
-        // Where it is not said apart, it is the next hop.
-        peer: from.or_else(|| next_hops.first().copied()),
+        // Where it is not said apart, it is the gateway.
+        peer: from.or_else(|| value("via")?.split_whitespace().next()?.parse().ok()),
         next_hops,
         as_path: shown::as_path(value("BGP.as_path:").unwrap_or_default()),
         med: number("BGP.med:"),

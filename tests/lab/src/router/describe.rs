@@ -189,5 +189,9 @@ impl Neighbour {
     }
 }
 
+pub(super) fn is_link_local(address: &IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
+}
+
 /// Files to write: name and text.
 pub(super) type Files = Vec<(String, String)>;

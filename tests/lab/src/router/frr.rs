@@ -1,7 +1,6 @@
 //! FRR: one file for each of its daemons. `vtysh -f` after the start would leave out, in silence, any that does not listen yet.
 
 use std::fmt::Write as _;
-use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -10,7 +9,7 @@ use nix::unistd::{Group, User, chown};
 use serde_json::Value;
 
 use super::Program;
-use super::describe::{Bfd, Files, Neighbour, RouterConfig};
+use super::describe::{Bfd, Files, Neighbour, RouterConfig, is_link_local};
 use super::shown::{self, BfdSession, PeerSession, RoutePath};
 use crate::netns::NIC;
 use crate::spec::Address;
@@ -104,6 +103,7 @@ fn neighbour_lines(neighbour: &Neighbour) -> Vec<String> {
         "advertisement-interval 0".into(),
         format!("port {port}"),
     ];
+    lines.extend(is_link_local(address).then(|| format!("interface {NIC}")));
     lines.extend(neighbour.password.as_ref().map(|password| format!("password {password}")));
     lines.extend(neighbour.passive.then(|| "passive".into()));
     lines.extend(neighbour.multihop.map(|hops| format!("ebgp-multihop {hops}")));
@@ -139,10 +139,6 @@ fn bfdd(address: &Address, config: &RouterConfig) -> String {
         _ = write!(text, " peer {}{local} {way}\n{}", peer.address, timers(&peer.bfd));
     }
     text + "exit\n"
-}
-
-fn is_link_local(address: &IpAddr) -> bool {
-    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
 /// FRR's daemons become its own user, who has to write and read here.
