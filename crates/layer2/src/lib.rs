@@ -5,6 +5,7 @@
 //! - follows the node's interfaces through netlink and publishes them as one immutable value ([`Layer2::interfaces`]);
 //! - answers ARP for the vips it is given, per interface, and announces them ([`Layer2::set`]);
 //! - stops by itself when the moment given by [`Layer2::set_valid_until`] passes, also after the process was frozen;
+//! - asks the LAN who has an address ([`ask()`]);
 //! - reports foreign claims ([`Observation`]) and counts everything ([`Layer2::metrics`]).
 //!
 //! What it does not do: it holds no rule of the protocol (those are in `layer2-proto`), and does not decide which vips to answer for.
@@ -19,6 +20,7 @@
 
 #![deny(unsafe_code)]
 
+mod ask;
 mod backoff;
 mod budget;
 mod counters;
@@ -29,6 +31,7 @@ mod mailbox;
 pub mod raw;
 mod route;
 
+pub use ask::ask;
 pub use counters::InterfaceMetrics;
 pub use interfaces::ReadError;
 pub use ironlb_layer2_proto::{Config as Limits, DropReason, Rate, serves};

@@ -39,6 +39,7 @@ mod lease;
 mod machine;
 mod output;
 mod own;
+mod resumed;
 mod timing;
 mod view;
 
@@ -47,4 +48,5 @@ pub use input::{Input, RenewFailure};
 pub use lease::{Incarnation, LeaseWrite, SeenLease};
 pub use machine::{Config, Membership, Standing};
 pub use output::{Notice, Output};
+pub use resumed::Resumed;
 pub use timing::Timing;

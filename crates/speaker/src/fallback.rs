@@ -2,7 +2,9 @@
 //!
 //! It is written off the loop, where something changed and at most every few seconds, into the state directory.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +97,11 @@ impl Fallback {
         self.staleness.is_some_and(|staleness| staleness.until.is_none())
     }
 
+    /// What the speaker before this one answered for in Layer 2.
+    pub(crate) fn answered(&self) -> BTreeSet<IpAddr> {
+        self.found.as_ref().map(|kept| kept.answered().clone()).unwrap_or_default()
+    }
+
     /// What there is to tell of it, now and afterwards.
     pub(crate) fn staleness(&self) -> Option<Staleness> {
         self.staleness
@@ -116,6 +123,7 @@ impl Fallback {
         &mut self,
         snapshot: &Snapshot,
         password: &dyn Fn(&str, &str) -> Option<Arc<str>>,
+        answering: BTreeSet<IpAddr>,
         now: Timestamp,
     ) -> Option<impl FnOnce() -> io::Result<()> + Send + use<>> {
         let directory = self.directory.clone().filter(|_| !self.is_writing && !self.is_stale())?;
@@ -124,7 +132,7 @@ impl Fallback {
             return None;
         }
         self.look_at = now + INTERVAL;
-        let kept = KeptSnapshot::of(snapshot, password);
+        let kept = KeptSnapshot::of(snapshot, password).answering(answering);
         // Entries that are the same are the same in memory, which is what is compared first.
         if self.written.as_ref() == Some(&kept) {
             return None;
@@ -185,7 +193,9 @@ mod tests {
 
         /// Whether something was written.
         fn keeps(&mut self, snapshot: &Snapshot, millis: u64) -> bool {
-            let Some(write) = self.0.keep(snapshot, &no_password, at(millis)) else { return false };
+            let Some(write) = self.0.keep(snapshot, &no_password, BTreeSet::from([site::vip(0)]), at(millis)) else {
+                return false;
+            };
             self.0.was_written(&write());
             true
         }

@@ -7,8 +7,9 @@
 //! Between is `postcard`, which has no names of fields: only the version that wrote a file can read it, and any other ignores it. It is
 //! there for a restart while the API server is away, and no upgrade is rolled out without one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ironlb_model::{
@@ -53,6 +54,8 @@ pub(crate) struct KeptSnapshot {
     openelb: Vec<String>,
     /// The passwords that BgpPeers name, by name of the Secret and key.
     passwords: BTreeMap<(String, String), String>,
+    /// What was answered for in Layer 2.
+    answering: BTreeSet<IpAddr>,
 }
 
 impl std::fmt::Debug for KeptSnapshot {
@@ -82,7 +85,18 @@ impl KeptSnapshot {
             policies: snapshot.policies.clone(),
             openelb: snapshot.openelb.clone(),
             passwords: named.collect(),
+            answering: BTreeSet::new(),
         }
+    }
+
+    /// The same, with what is answered for in Layer 2.
+    pub(crate) fn answering(self, answering: BTreeSet<IpAddr>) -> Self {
+        Self { answering, ..self }
+    }
+
+    /// What was answered for in Layer 2.
+    pub(crate) fn answered(&self) -> &BTreeSet<IpAddr> {
+        &self.answering
     }
 
     /// The snapshot, under what the command line says now.

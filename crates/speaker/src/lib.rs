@@ -25,6 +25,7 @@ mod kept_snapshot;
 mod lease;
 mod metrics;
 mod reconcile;
+mod resume;
 mod routes;
 mod run;
 mod state_directory;

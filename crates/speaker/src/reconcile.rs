@@ -28,6 +28,7 @@ use crate::fallback::Fallback;
 use crate::hand_over::{Request, Turn};
 use crate::lease;
 use crate::metrics::SpeakerMetrics;
+use crate::resume::{Heard, Resumption};
 use crate::routes::Routes;
 use crate::state_directory::StateDirectory;
 use crate::status::Telling;
@@ -79,6 +80,8 @@ enum Answer {
     LeftBgp,
     /// This node's turn, or that there is none to be had.
     Taken(Option<Turn>),
+    /// Of the LAN, who has what this node answered for.
+    Heard(Heard),
     /// To the writing of the kept snapshot.
     Kept(std::io::Result<()>),
 }
@@ -125,6 +128,7 @@ struct Speaker {
     is_drained: bool,
     standing: Standing,
     fallback: Fallback,
+    resumption: Resumption,
 }
 
 /// Runs until `shutdown`, and then until this node's Lease is given back and its sessions with routers are over.
@@ -132,8 +136,10 @@ pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
     let timing = Timing::lease();
     let incarnation = Incarnation(context.incarnation.clone());
     let now = clock::now();
+    let fallback = Fallback::open(context.state.clone(), &context.version, now);
     let mut speaker = Speaker {
-        fallback: Fallback::open(context.state.clone(), &context.version, now),
+        resumption: Resumption::of(fallback.answered()),
+        fallback,
         membership: Membership::new(Config { node: context.node.clone(), incarnation, timing }),
         interfaces: context.layer2.interfaces(),
         timing,
@@ -259,6 +265,7 @@ impl Speaker {
         self.membership.handle_timeout(now);
         self.carry_out().await;
         self.hear_leases().await;
+        self.resumption.pass(now, &self.timing);
         self.conflicts.forget_old(now);
         let mut wake_at = None;
         let lists = self.context.stores.snapshot(&self.context.settings);
@@ -289,6 +296,10 @@ impl Speaker {
                 self.context.metrics.decided(&step.announcements, self.memory.applied.answering.len());
                 let drain = drain(&snapshot, &self.context.node, &step.announcements);
                 wake_at = earliest(step.wake_at, self.report(&step.announcements, drain, &step.actions, now));
+                if self.fallback.is_stale() {
+                    let wanted = step.announcements.layer2.iter().map(|(vip, spec)| (*vip, spec.interface.clone()));
+                    self.resumption.ask(wanted, &self.interfaces.borrow(), &mut self.answers, Answer::Heard);
+                }
                 self.open_gate(step.announcements.bgp.as_ref(), now);
                 if !has_changed {
                     break;
@@ -307,6 +318,7 @@ impl Speaker {
             self.retry_at.take(),
             self.conflicts.due(),
             self.fallback.due(),
+            self.resumption.resumed().poll_timeout(&self.timing),
         ];
         due.into_iter().flatten().min()
     }
@@ -318,7 +330,8 @@ impl Speaker {
         }
         let stores = Arc::clone(&self.context.stores);
         let password = |name: &str, key: &str| stores.password(name, key).ok();
-        if let Some(write) = self.fallback.keep(snapshot, &password, now) {
+        let answering = self.memory.applied.answering.keys().copied().collect();
+        if let Some(write) = self.fallback.keep(snapshot, &password, answering, now) {
             self.answers.spawn_blocking(move || Answer::Kept(write()));
         }
     }
@@ -330,7 +343,7 @@ impl Speaker {
             can_reach: self.routes.known().clone(),
             candidates: self.membership.candidates(),
             owners: self.membership.owners(),
-            may_answer: self.membership.may_answer(),
+            may_answer: &self.membership.may_answer() | self.resumption.resumed().held(),
             ready: true,
             layer2: [IpFamily::V4, IpFamily::V6].into_iter().filter(|family| serves(*family)).collect(),
             bgp: true,
@@ -348,6 +361,9 @@ impl Speaker {
     /// Tells membership of every Lease that the watch has shown since last time; true when a getter's answer may have changed.
     async fn hear_leases(&mut self) -> bool {
         let shown = self.context.stores.leases.objects();
+        if !shown.is_empty() {
+            self.end_resumption().await;
+        }
         let now = clock::now();
         for (node, lease) in &shown {
             if self.told.get(node).is_none_or(|told| told.version != lease.version) {
@@ -401,6 +417,7 @@ impl Speaker {
                 self.tell(lease::renewed(&outcome)).await;
             }
             Answer::Listed(started, Some(leases)) => {
+                self.end_resumption().await;
                 let leases = leases.iter().map(lease::seen).collect();
                 self.tell(Input::Listed { started, leases }).await;
             }
@@ -414,14 +431,27 @@ impl Speaker {
                 }
             }
             Answer::Taken(turn) => self.standing = Standing::Speaking(turn, clock::now()),
+            Answer::Heard(heard) => self.resumption.hear(heard, clock::now()),
             Answer::Kept(outcome) => self.fallback.was_written(&outcome),
         }
         self.move_fence();
     }
 
+    /// Leases can be read again and say what is whose: what was gone on with without them ends before they are acted on.
+    async fn end_resumption(&mut self) {
+        let held = self.resumption.end();
+        if !held.is_empty() {
+            self.silence(&held).await;
+        }
+    }
+
     /// A frame was seen in which another station claims a vip of ours.
     async fn observe(&mut self, observation: Observation) {
         let Observation::ForeignClaim { interface, vip, mac, .. } = observation;
+        if self.resumption.lose(vip) {
+            warn!({ fields::VIP } = %vip, { fields::MAC } = %mac, "somebody else says that he has it: silent until the API server answers");
+            self.silence(&[vip].into()).await;
+        }
         if let Some(member) = self.membership.member_macs().get(&mac) {
             let member = member.clone();
             self.tell(Input::ForeignClaim { vip, member }).await;
@@ -497,8 +527,9 @@ impl Speaker {
 
     /// Until when may anything be answered? What was lost has been taken away by now.
     fn move_fence(&self) {
+        let until = self.membership.valid_until().or(self.resumption.resumed().valid_until(&self.timing));
         // Layer 2 takes "no limit" where membership has "not at all".
-        self.context.layer2.set_valid_until(Some(self.membership.valid_until().unwrap_or(Timestamp::ZERO)));
+        self.context.layer2.set_valid_until(Some(until.unwrap_or(Timestamp::ZERO)));
     }
 
     /// Writes the Speaker object where it does not say what there is to say; returns when to look again.

@@ -1,5 +1,3 @@
-use std::collections::BTreeSet;
-
 use ironlb_model::{
     Chain, Disposition, DrainCause, IngressAddress, IpFamily, MatchOption, Pattern, Peering, PrefixRange, RouteAction,
     RouteCondition, Selector, SetOption, Statement, TrafficPolicy, WithheldVip,
@@ -72,7 +70,9 @@ fn everything(nodes: u32, services: u32, number: u32) -> Snapshot {
 }
 
 fn kept(nodes: u32, services: u32, number: u32) -> KeptSnapshot {
-    KeptSnapshot::of(&everything(nodes, services, number), |secret, key| Some(format!("{secret}/{key}").into()))
+    let all = everything(nodes, services, number);
+    let kept = KeptSnapshot::of(&all, |secret, key| Some(format!("{secret}/{key}").into()));
+    kept.answering((0..number % 3).map(site::vip).collect())
 }
 
 proptest! {
@@ -82,6 +82,7 @@ proptest! {
         let kept = kept(nodes, services, number % 1000);
         let read = KeptSnapshot::read(VERSION, &bytes(&kept, VERSION)).expect("just written");
         prop_assert_eq!(&read, &kept);
+        prop_assert_eq!(read.answered(), kept.answered());
         prop_assert_eq!(read.snapshot(&given.settings), given);
         prop_assert_eq!(read.password("s", "k"), Some("s/k".into()));
         prop_assert_eq!(read.password("plain", "k"), None);
