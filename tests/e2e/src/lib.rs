@@ -19,6 +19,7 @@ pub mod fabric;
 pub mod failover;
 pub mod ground;
 pub mod handover;
+pub mod lasting;
 pub mod ledger;
 pub mod load;
 pub mod manifests;

@@ -8,6 +8,7 @@ pub mod bgp_disruptions;
 pub mod bgp_routes;
 pub mod controller_leader_killed;
 pub mod crd_rules;
+pub mod drain;
 pub mod eip_in_use;
 pub mod every_process_is_a_pods;
 pub mod examples_apply;
@@ -79,6 +80,7 @@ pub fn plans() -> Vec<SitePlan> {
                 selection::SCENARIO,
                 survives_bad_objects::SCENARIO,
                 faults::SCENARIO,
+                drain::SCENARIO,
             ],
             alone: vec![
                 speaker_killed::SCENARIO,

@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use ironlb_lab::wait_for;
 
 use crate::ground::Ground;
+use crate::lasting::Lasting;
 use crate::row::{self, row};
 use crate::runner::Scenario;
 use crate::stage::PATIENCE;
@@ -12,7 +13,7 @@ use crate::{handover, owner, release};
 /// Values that change both workloads' pods, and which Services are served.
 pub const SCENARIO: Scenario = Scenario {
     name: "helm-upgrade",
-    shows: "an upgrade that replaces every pod of ironlb keeps all addresses, never do two nodes answer for one, and serviceSelection counts",
+    shows: "an upgrade that replaces every pod of ironlb moves no address to another node, fails no connection, ends none that lasts, and serviceSelection counts",
     first_address: 163,
     run: |ground| Box::pin(run(ground)),
 };
@@ -25,8 +26,11 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
         ground.service(name).await?;
     }
     let vips = [ground.served("one").await?, ground.served("two").await?];
+    let mut owners = Vec::new();
+    let mut lasting = Vec::new();
     for vip in vips {
-        owner::of(stage, vip).await?;
+        owners.push(owner::of(stage, vip).await?);
+        lasting.push(Lasting::begin(stage, vip)?);
     }
     let mut capture = stage.capture(&ground.record("lan"))?;
     let probe = stage.probe(&ground.record("client"), vips[0])?;
@@ -45,10 +49,13 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
 
     let report = tokio::task::spawn_blocking(move || probe.stop()).await??;
     println!("    {report}");
-    for (name, vip) in ["one", "two"].into_iter().zip(vips) {
+    ensure!(report.failed() == 0, "connections failed: {report}");
+    let recording = capture.look(Clone::clone)?;
+    for ((name, vip), (node, lasting)) in ["one", "two"].into_iter().zip(vips).zip(owners.iter().zip(&mut lasting)) {
         ensure!(ground.addresses(name).await? == [vip.to_string()], "the address of {name} changed");
-        owner::of(stage, vip).await?;
-        handover::check_no_overlap(&capture.look(Clone::clone)?, vip)?;
+        lasting.works()?;
+        owner::stays_with(stage, vip, node).await?;
+        handover::check_turns(&recording, vip, &[owner::mac_of(node)?])?;
     }
     // The other value that was changed: now every Service of type LoadBalancer is ironlb's, unless it says otherwise.
     let another = row("anothers").opts_in_by("metallb").eip(ground.name()).is_left_alone();
