@@ -50,6 +50,7 @@ fn bgp_report(plan: &BgpPlan, view: &LocalView) -> BgpReport {
         plan.vips.iter().filter(|(_, route)| plan.peers_of(route).any(|peer| view.established.contains(peer)));
     BgpReport {
         established: view.established.clone(),
+        down: BTreeMap::new(),
         advertised_count: u64::try_from(advertised.clone().count()).unwrap_or(u64::MAX),
         advertised: advertised.take(MAX_OWNED).map(|(vip, _)| *vip).collect(),
     }

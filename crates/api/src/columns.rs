@@ -38,10 +38,13 @@ const COLUMNS: &[Column] = &[
     column("BgpPeer", "age", "date", CREATED),
     column("Speaker", "ready", "boolean", ".status.ready"),
     column("Speaker", "vips", "integer", ".status.layer2.ownedCount"),
+    column("Speaker", "bgp", "string", ".status.bgp.established"),
     column("Speaker", "withheld", "integer", ".status.withheldCount"),
     column("Speaker", "members", "integer", ".status.membersCount"),
     column("Speaker", "version", "string", ".status.version"),
     column("Speaker", "drain", "string", ".status.drain"),
+    wide("Speaker", "advertised", "integer", ".status.bgp.advertisedCount"),
+    wide("Speaker", "router-id", "string", ".status.bgp.routerId"),
     wide("Speaker", "observed", "date", ".status.observedTime"),
     column("Speaker", "age", "date", CREATED),
 ];

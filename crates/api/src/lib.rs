@@ -36,5 +36,6 @@ pub use bgp_peer::{BgpPeer, BgpPeerSpec, BgpPeerStatus, NodePeerStatus};
 pub use crd::crds;
 pub use eip::{Eip, EipBgp, EipLayer2, EipSpec, EipStatus, Protocol, Quota, Reservation};
 pub use speaker::{
-    OwnedVip, Speaker, SpeakerInterface, SpeakerLayer2, SpeakerSpec, SpeakerStatus, VipConflict, WithheldVip,
+    OwnedVip, Speaker, SpeakerBfd, SpeakerBgp, SpeakerInterface, SpeakerLayer2, SpeakerListener, SpeakerSession,
+    SpeakerSessionFamily, SpeakerSpec, SpeakerStatus, VipConflict, WithheldVip,
 };

@@ -5,6 +5,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Asn;
+
 /// How many entries `layer2.owned` may have; the count beside it is exact. Chosen, because an entry takes about 150
 /// bytes: the list stays below 150 KiB, a tenth of what the store takes for one object.
 pub const MAX_OWNED: usize = 1000;
@@ -128,18 +130,44 @@ pub struct OwnedVip {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SpeakerBgp {
+    /// Its AS number.
+    #[serde(rename = "as", skip_serializing_if = "Option::is_none")]
+    pub asn: Option<Asn>,
     /// Its BGP identifier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub router_id: Option<String>,
+    /// Why it has no sessions at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Where routers can connect to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listeners: Option<Vec<SpeakerListener>>,
     /// How many vips it advertises in an established session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advertised_count: Option<i64>,
     /// The first 1000 of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advertised: Option<Vec<String>>,
+    /// How many of its sessions are established, of how many: `2/2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub established: Option<String>,
     /// Its sessions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sessions: Option<Vec<SpeakerSession>>,
+}
+
+/// An address that routers can connect to.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SpeakerListener {
+    /// The address; `0.0.0.0` and `::` are all of a family.
+    pub address: String,
+    /// The TCP port; absent where it does not listen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<i64>,
+    /// Why it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// A BGP session of this node.
@@ -154,15 +182,80 @@ pub struct SpeakerSession {
     /// Since when it is in this state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
-    /// How many routes are advertised in it.
+    /// Since when it is established, if it is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub routes: Option<i64>,
-    /// The state of BFD: `AdminDown`, `Down`, `Init` or `Up`; absent where there is none.
+    pub established_time: Option<Time>,
+    /// This end of the connection, `192.0.2.1:179`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub bfd: Option<String>,
-    /// Why it last went down, or does not come up.
+    pub local_address: Option<String>,
+    /// The router's end of the connection, or the address that is tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_address: Option<String>,
+    /// The interface through which the router is reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// How many times it went down after it had been established.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flaps: Option<i64>,
+    /// The families spoken, while it is established.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub families: Option<Vec<SpeakerSessionFamily>>,
+    /// The router keeps the routes while this speaker restarts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub graceful_restart: Option<bool>,
+    /// BFD beside it, where there is any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bfd: Option<SpeakerBfd>,
+    /// Why it last went down, or does not come up: what the router said, and what was said to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// When that was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error_time: Option<Time>,
+}
+
+/// One family of addresses in a session.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SpeakerSessionFamily {
+    /// `ipv4-unicast` or `ipv6-unicast`.
+    pub family: String,
+    /// How many prefixes the router was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advertised: Option<i64>,
+    /// How many prefixes the router has announced; they are counted and not used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub received: Option<i64>,
+}
+
+/// BFD beside a session.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SpeakerBfd {
+    /// `AdminDown`, `Down`, `Init` or `Up`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// The router's state, as it tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_state: Option<String>,
+    /// Why the own state last changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diagnostic: Option<String>,
+    /// Why the router's state last changed, as it tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_diagnostic: Option<String>,
+    /// So long the router may be silent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detection_milliseconds: Option<i64>,
+    /// The interval at which packets are sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transmit_milliseconds: Option<i64>,
+    /// How many times it went down after it had been up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub downs: Option<i64>,
+    /// Why no packet goes out, if none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// A vip this node could announce and does not.

@@ -7,6 +7,8 @@ mod eip;
 mod service;
 mod speaker;
 
+use std::collections::BTreeSet;
+
 use ironlb_api as api;
 use ironlb_api::names::finalizer;
 use ironlb_model::{EipPatch, NodeName, ObjectPatch, ObjectRef, ResourceVersion, ServicePatch};
@@ -128,6 +130,43 @@ impl Writer {
         }
     }
 
+    /// Writes the key of `node` in the status of a BgpPeer, and no other; without a value it is taken out.
+    pub async fn apply_peer_key(&self, node: &NodeName, peer: &str, key: Option<&api::NodePeerStatus>) -> Outcome {
+        self.apply_key::<api::BgpPeer>(node, peer, speaker::key::<api::BgpPeer>(node, peer, "nodesPeerStatus", key))
+            .await
+    }
+
+    /// Writes the key of `node` in the status of a BgpConf, and no other; without a value it is taken out.
+    pub async fn apply_conf_key(&self, node: &NodeName, conf: &str, key: Option<&api::NodeConfStatus>) -> Outcome {
+        self.apply_key::<api::BgpConf>(node, conf, speaker::key::<api::BgpConf>(node, conf, "nodesConfStatus", key))
+            .await
+    }
+
+    async fn apply_key<K>(&self, node: &NodeName, name: &str, body: Value) -> Outcome
+    where
+        K: Resource<DynamicType = (), Scope = kube::core::ClusterResourceScope>,
+        PartialObjectMeta<K>: Resource<DynamicType = (), Scope = kube::core::ClusterResourceScope> + Clone,
+        K: Clone + std::fmt::Debug,
+    {
+        let objects: Api<PartialObjectMeta<K>> = Api::all(self.client.clone());
+        let params = PatchParams::apply(&speaker::manager(node)).force();
+        outcome_of(REQUEST_TIMEOUT, None, objects.patch_status(name, &params, &Patch::Apply(body))).await
+    }
+
+    /// Takes the keys of nodes out of the status of a BgpConf or BgpPeer. Whose they were writes no more.
+    pub async fn remove_keys(&self, object: &ObjectRef, nodes: &BTreeSet<NodeName>, seen: ResourceVersion) -> Outcome {
+        let gone: serde_json::Map<String, Value> = nodes.iter().map(|node| (node.0.clone(), Value::Null)).collect();
+        match object {
+            ObjectRef::BgpConf(name) => {
+                self.merge_status::<api::BgpConf>(name, seen, serde_json::json!({"nodesConfStatus": gone})).await
+            }
+            ObjectRef::BgpPeer(name) => {
+                self.merge_status::<api::BgpPeer>(name, seen, serde_json::json!({"nodesPeerStatus": gone})).await
+            }
+            other => Outcome::Refused { code: 0, message: format!("{other} has no keys of nodes") },
+        }
+    }
+
     /// Deletes the Speaker of a node that is gone.
     pub async fn delete_speaker(&self, node: &NodeName) -> Outcome {
         let speakers: Api<PartialObjectMeta<api::Speaker>> = Api::all(self.client.clone());
@@ -157,10 +196,19 @@ impl Writer {
         PartialObjectMeta<K>: Resource<DynamicType = (), Scope = kube::core::ClusterResourceScope> + Clone,
         K: Clone + std::fmt::Debug,
     {
+        self.merge_status::<K>(name, seen, serde_json::json!({"conditions": conditions})).await
+    }
+
+    async fn merge_status<K>(&self, name: &str, seen: ResourceVersion, status: Value) -> Outcome
+    where
+        K: Resource<DynamicType = (), Scope = kube::core::ClusterResourceScope>,
+        PartialObjectMeta<K>: Resource<DynamicType = (), Scope = kube::core::ClusterResourceScope> + Clone,
+        K: Clone + std::fmt::Debug,
+    {
         let objects: Api<PartialObjectMeta<K>> = Api::all(self.client.clone());
         let body = serde_json::json!({
             "metadata": {"resourceVersion": seen.to_string()},
-            "status": {"conditions": conditions},
+            "status": status,
         });
         let params = PatchParams { field_manager: Some(CONTROLLER_MANAGER.to_owned()), ..PatchParams::default() };
         outcome_of(REQUEST_TIMEOUT, Some(seen), objects.patch_status(name, &params, &Patch::Merge(body))).await

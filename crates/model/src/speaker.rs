@@ -77,6 +77,9 @@ pub struct ReportedInterface {
 pub struct BgpReport {
     /// The BgpPeers, by name, with which its session is established.
     pub established: BTreeSet<String>,
+    /// The BgpPeers with which it has a session that is not established, and why not where that is known. Only what was read from a
+    /// Speaker has it.
+    pub down: BTreeMap<String, Option<String>>,
     /// The vips it advertises in an established session (a bounded list).
     pub advertised: BTreeSet<IpAddr>,
     /// How many vips it advertises in an established session.

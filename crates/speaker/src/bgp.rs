@@ -3,8 +3,10 @@
 //! What a session is told is made in [`setup`] and [`routes`], pure; here it is compared with what the driver was told last, so that
 //! it hears of changes only.
 
+mod keys;
 mod routes;
 mod setup;
+mod telling;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,7 +19,9 @@ use ironlb_model::{NodeName, Snapshot};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+pub(crate) use self::keys::{Due, Keys, Target, Written};
 use self::setup::{Passwords, Wanted, wanted};
+pub(crate) use self::telling::{BgpTelling, Moment};
 
 /// How long the withdrawal of everything may take before the sessions end. Chosen: many times what a router needs to read it.
 const WITHDRAWAL: Duration = Duration::from_secs(1);
@@ -112,6 +116,11 @@ impl Speaking {
             self.bgp.configure(setup.clone());
             self.setup = setup;
         }
+    }
+
+    /// What there is to tell of the sessions.
+    pub(crate) fn telling(&self, plan: &BgpPlan) -> BgpTelling {
+        BgpTelling::new(plan, &self.unmet, Arc::clone(&self.seen))
     }
 
     /// Begins to leave; what is returned goes through with it, `None` where that has begun. From now on nothing that is decided reaches

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::bgp::{Going, Speaking};
+use crate::bgp::{Due, Going, Keys, Moment, Speaking, Target, Written};
 use crate::conflicts::Conflicts;
 use crate::fallback::Fallback;
 use crate::hand_over::{Request, Turn};
@@ -76,6 +76,8 @@ enum Answer {
     Listed(Timestamp, Option<Vec<NodeLease>>),
     /// To a report.
     Reported(Box<Telling>, Outcome),
+    /// To a key in the status of a BgpConf or BgpPeer.
+    Keyed(Due, Outcome),
     /// None, but it has come to its end: the sessions with routers are over.
     LeftBgp,
     /// This node's turn, or that there is none to be had.
@@ -116,6 +118,8 @@ struct Speaker {
     reporting: bool,
     reported: Option<Telling>,
     report_not_before: Timestamp,
+    /// This node's keys in the statuses of BgpConf and BgpPeers.
+    keys: Keys,
     /// A vip could not be answered or silenced: another round is due then.
     retry_at: Option<Timestamp>,
     /// There has been a snapshot.
@@ -153,6 +157,7 @@ pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
         reporting: false,
         reported: None,
         report_not_before: Timestamp::ZERO,
+        keys: Keys::default(),
         retry_at: None,
         has_decided: false,
         has_left: false,
@@ -300,6 +305,7 @@ impl Speaker {
                     let wanted = step.announcements.layer2.iter().map(|(vip, spec)| (*vip, spec.interface.clone()));
                     self.resumption.ask(wanted, &self.interfaces.borrow(), &mut self.answers, Answer::Heard);
                 }
+                wake_at = earliest(wake_at, self.write_keys(step.announcements.bgp.as_ref(), &snapshot, now));
                 self.open_gate(step.announcements.bgp.as_ref(), now);
                 if !has_changed {
                     break;
@@ -423,6 +429,7 @@ impl Speaker {
             }
             Answer::Listed(_, None) => self.tell(Input::ListFailed).await,
             Answer::Reported(telling, outcome) => self.note_report(*telling, &outcome),
+            Answer::Keyed(due, outcome) => self.note_key(due, &outcome),
             Answer::LeftBgp => {
                 self.has_left_bgp = true;
                 match std::mem::replace(&mut self.standing, Standing::GivenUp) {
@@ -569,6 +576,47 @@ impl Speaker {
         None
     }
 
+    /// Writes this node's keys in the statuses of BgpConf and BgpPeers where there is news; returns when to look again.
+    fn write_keys(&mut self, plan: Option<&BgpPlan>, snapshot: &Snapshot, now: Timestamp) -> Option<Timestamp> {
+        if matches!(self.standing, Standing::GivenUp) {
+            return None;
+        }
+        let telling = self.context.speaking.telling(plan?);
+        let (due, wake_at) = self.keys.due(&telling, snapshot, &self.context.node, now);
+        for due in due {
+            let (writer, node) = (self.context.writer.clone(), self.context.node.clone());
+            let is_key = due.news.is_some();
+            let (conf, peer) = match &due.target {
+                Target::Conf(_) => (telling.conf_key().filter(|_| is_key), None),
+                Target::Peer(peer) => (None, telling.peer_key(peer, Moment::read()).filter(|_| is_key)),
+            };
+            self.answers.spawn(async move {
+                let outcome = match &due.target {
+                    Target::Conf(name) => writer.apply_conf_key(&node, name, conf.as_ref()).await,
+                    Target::Peer(name) => writer.apply_peer_key(&node, name, peer.as_ref()).await,
+                };
+                Answer::Keyed(due, outcome)
+            });
+        }
+        wake_at
+    }
+
+    fn note_key(&mut self, due: Due, outcome: &Outcome) {
+        let written = match outcome {
+            Outcome::Written { .. } | Outcome::Unchanged { .. } => Written::Yes,
+            Outcome::Gone => Written::Gone,
+            Outcome::Refused { code, message } => {
+                warn!(code, message, target = ?due.target, "the API server refuses this node's key in a status; trying again later");
+                Written::No
+            }
+            failed => {
+                debug!(outcome = failed.category(), target = ?due.target, "this node's key in a status was not written");
+                Written::No
+            }
+        };
+        self.keys.note(due, written, clock::now());
+    }
+
     fn telling(&self, announcements: &Announcements, drain: Option<Drain>) -> Telling {
         let own = self.context.node.clone();
         let interfaces = self.interfaces.borrow();
@@ -583,6 +631,7 @@ impl Speaker {
             owned: owned.collect::<BTreeMap<IpAddr, (ServiceId, WallTime)>>(),
             conflicts: self.conflicts.told(),
             drain,
+            bgp: announcements.bgp.as_ref().map(|plan| self.context.speaking.telling(plan)),
             staleness: self.fallback.staleness(),
             incarnation: self.context.incarnation.clone(),
             report: announcements.report.clone(),

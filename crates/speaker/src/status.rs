@@ -8,6 +8,7 @@ use ironlb_api::{OwnedVip, SpeakerInterface, SpeakerLayer2, SpeakerStatus, VipCo
 use ironlb_model::{InterfaceName, MacAddr, NodeName, ServiceId, SpeakerReport, WallTime};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
+use crate::bgp::{BgpTelling, Moment};
 use crate::fallback::Staleness;
 
 /// How many conflicts are kept and told. Chosen, as for the withheld vips: nobody reads more.
@@ -28,6 +29,8 @@ pub(crate) struct Telling {
     pub(crate) conflicts: BTreeMap<(IpAddr, MacAddr), WallTime>,
     /// Where the node stands that is being emptied.
     pub(crate) drain: Option<Drain>,
+    /// The sessions with routers.
+    pub(crate) bgp: Option<BgpTelling>,
     /// It goes or went on from a kept snapshot.
     pub(crate) staleness: Option<Staleness>,
     /// Names this life of the process.
@@ -37,7 +40,7 @@ pub(crate) struct Telling {
 impl Telling {
     /// The object's status.
     pub(crate) fn status(&self, version: &str, now: WallTime) -> SpeakerStatus {
-        let Self { report, macs, members, owned, conflicts, drain, staleness, incarnation } = self;
+        let Self { report, macs, members, owned, conflicts, drain, bgp, staleness, incarnation } = self;
         let owned_vip = |(vip, interface): (&IpAddr, &InterfaceName)| OwnedVip {
             vip: vip.to_string(),
             interface: Some(interface.to_string()),
@@ -55,7 +58,7 @@ impl Telling {
                 owned_count: Some(i64::try_from(report.owned_count).unwrap_or(i64::MAX)),
                 owned: Some(report.owned.iter().map(owned_vip).collect()),
             }),
-            bgp: None,
+            bgp: bgp.as_ref().map(|bgp| bgp.speaker(&report.bgp, Moment::read())),
             withheld_count: Some(count(report.withheld.len())),
             withheld: Some(report.withheld.iter().map(withheld).collect()),
             conflicts: Some(conflicts.iter().take(MAX_CONFLICTS).map(conflict).collect()),

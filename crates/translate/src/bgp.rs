@@ -5,8 +5,11 @@ mod own_side;
 mod peering;
 mod routes;
 
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
 use ironlb_api::{self as api, names};
-use ironlb_model::{BgpConf, BgpPeer, Issue, IssueReason, ObjectRef};
+use ironlb_model::{BgpConf, BgpPeer, Issue, IssueReason, NodeName, ObjectRef};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 pub(crate) use self::fields::Faults;
@@ -34,6 +37,7 @@ pub fn bgp_conf(object: &api::BgpConf) -> (BgpConf, Vec<Issue>) {
         generation: meta.generation.unwrap_or(0),
         has_openelb_finalizer: metadata::has_finalizer(meta, names::finalizer::BGP),
         own_side: is_ours.then_some(own_side),
+        nodes: object.status.iter().filter_map(|s| s.nodes_conf_status.as_ref()).flatten().map(node_of_conf).collect(),
         conditions: metadata::conditions(conditions, |_| true),
         condition_times: metadata::condition_times(conditions),
     };
@@ -56,10 +60,20 @@ pub fn bgp_peer(object: &api::BgpPeer) -> (BgpPeer, Vec<Issue>) {
         generation: meta.generation.unwrap_or(0),
         has_openelb_finalizer: metadata::has_finalizer(meta, names::finalizer::BGP),
         peering: peering.filter(|_| is_ours),
+        nodes: nodes_of_peer(object),
         conditions: metadata::conditions(conditions, |_| true),
         condition_times: metadata::condition_times(conditions),
     };
     (read, faults.issues)
+}
+
+fn node_of_conf((node, own): (&String, &api::NodeConfStatus)) -> (NodeName, Option<Ipv4Addr>) {
+    (node.as_str().into(), own.router_id.as_deref().and_then(|text| text.parse().ok()))
+}
+
+fn nodes_of_peer(object: &api::BgpPeer) -> BTreeSet<NodeName> {
+    let shown = object.status.iter().filter_map(|status| status.nodes_peer_status.as_ref()).flatten();
+    shown.map(|(node, _)| node.as_str().into()).collect()
 }
 
 /// Is the object another's (OpenELB's label for a CNI)? Told then.

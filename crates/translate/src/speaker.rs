@@ -101,10 +101,11 @@ fn bgp(status: &api::SpeakerStatus) -> BgpReport {
     let Some(given) = &status.bgp else { return BgpReport::default() };
     let advertised: BTreeSet<IpAddr> = given.advertised.iter().flatten().filter_map(|vip| parse_stored(vip)).collect();
     let listed = u64::try_from(advertised.len()).unwrap_or(u64::MAX);
-    let sessions = given.sessions.iter().flatten();
-    let is_established = |session: &&api::speaker::SpeakerSession| session.state.as_deref() == Some("ESTABLISHED");
+    let is_established = |session: &&api::SpeakerSession| session.state.as_deref() == Some("ESTABLISHED");
+    let (established, down): (Vec<_>, Vec<_>) = given.sessions.iter().flatten().partition(is_established);
     BgpReport {
-        established: sessions.filter(is_established).map(|session| session.peer.clone()).collect(),
+        established: established.into_iter().map(|session| session.peer.clone()).collect(),
+        down: down.into_iter().map(|session| (session.peer.clone(), session.last_error.clone())).collect(),
         advertised_count: given.advertised_count.and_then(|count| u64::try_from(count).ok()).unwrap_or(listed),
         advertised,
     }
@@ -123,7 +124,7 @@ mod tests {
                 "ready": true,
                 "interfaces": [{"name": "eth0", "mac": "02:00:00:00:00:01", "up": true, "prefixes": ["192.0.2.5/24"]}, {"name": "tun0"}, {"name": "x", "mac": "nonsense"}],
                 "layer2": {"ownedCount": 7, "owned": [{"vip": "192.0.2.7", "interface": "eth0"}, {"vip": "?"}]},
-                "bgp": {"advertised": ["192.0.2.3", "?"], "sessions": [{"peer": "leaf1", "state": "ESTABLISHED"}, {"peer": "leaf2", "state": "ACTIVE"}]},
+                "bgp": {"advertised": ["192.0.2.3", "?"], "sessions": [{"peer": "leaf1", "state": "ESTABLISHED"}, {"peer": "leaf2", "state": "ACTIVE", "lastError": "no route"}]},
                 "withheld": [{"vip": "192.0.2.9", "reason": "NoInterface", "message": "m"}, {"vip": "192.0.2.8"}],
                 "conflicts": [{"vip": "192.0.2.7", "mac": "02:00:00:00:00:ee", "lastSeen": "1970-01-01T00:01:00Z"}, {"vip": "192.0.2.8"}],
             },
@@ -137,6 +138,7 @@ mod tests {
         assert!(!read.interfaces[1].up && read.interfaces[1].prefixes.is_empty());
         assert_eq!(read.owned_count, 7);
         assert_eq!((read.bgp.established, read.bgp.advertised_count), (["leaf1".to_owned()].into(), 1));
+        assert_eq!(read.bgp.down, [("leaf2".to_owned(), Some("no route".to_owned()))].into());
         assert_eq!(read.owned, [("192.0.2.7".parse().unwrap(), "eth0".into())].into());
         assert_eq!(read.withheld.iter().map(|w| w.vip.to_string()).collect::<Vec<_>>(), ["192.0.2.8", "192.0.2.9"]);
         assert_eq!(

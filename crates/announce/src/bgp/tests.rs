@@ -27,6 +27,7 @@ fn conf(own_side: OwnSide) -> Arc<BgpConf> {
         generation: 1,
         has_openelb_finalizer: false,
         own_side: Some(own_side),
+        nodes: BTreeMap::new(),
         conditions: Vec::new(),
         condition_times: BTreeMap::new(),
     })
@@ -60,6 +61,7 @@ fn put_peer(snapshot: &mut Snapshot, name: &str, peering: Peering) {
         generation: 1,
         has_openelb_finalizer: false,
         peering: Some(peering),
+        nodes: BTreeSet::new(),
         conditions: Vec::new(),
         condition_times: BTreeMap::new(),
     };

@@ -151,6 +151,7 @@ fn conf(name: &str, has_openelb_finalizer: bool) -> (String, Arc<BgpConf>) {
         generation: 3,
         has_openelb_finalizer,
         own_side: None,
+        nodes: [].into(),
         conditions: Vec::new(),
         condition_times: std::collections::BTreeMap::new(),
     };

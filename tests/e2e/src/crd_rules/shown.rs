@@ -1,6 +1,6 @@
 //! What `kubectl get` shows, and a Speaker as its speaker writes it.
 
-use ironlb_api::{OwnedVip, SpeakerLayer2, SpeakerStatus};
+use ironlb_api::{OwnedVip, SpeakerBgp, SpeakerLayer2, SpeakerStatus};
 use serde_json::{Value, json};
 
 use super::lossless::{difference, done};
@@ -44,6 +44,7 @@ async fn speaker_columns(server: &Server, report: &mut Report) -> anyhow::Result
         ready: Some(true),
         members: Some(vec!["n1".to_owned(), "n2".to_owned()]),
         members_count: Some(2),
+        bgp: Some(SpeakerBgp { established: Some("1/2".to_owned()), ..SpeakerBgp::default() }),
         layer2: Some(SpeakerLayer2 { owned_count: Some(1), owned: Some(vec![owned]) }),
         withheld_count: Some(0),
         ..SpeakerStatus::default()
@@ -55,8 +56,8 @@ async fn speaker_columns(server: &Server, report: &mut Report) -> anyhow::Result
     let outcome = if read == status { Ok(()) } else { Err(difference(&applied["status"], &stored["status"])) };
     report.check("Speaker: what is applied is what is read", outcome);
     let table = done(server.table(&of).await?)?;
-    let columns = ["ready", "vips", "withheld", "members", "version", "age"];
-    check_table(report, "Speaker", &table, &columns, &json!(["shown", true, 1, 0, 2, "0.1.0"]));
+    let columns = ["ready", "vips", "bgp", "withheld", "members", "version", "drain", "age"];
+    check_table(report, "Speaker", &table, &columns, &json!(["shown", true, 1, "1/2", 0, 2, "0.1.0", null]));
     server.delete(&of, "shown").await
 }
 
