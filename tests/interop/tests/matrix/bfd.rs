@@ -17,7 +17,7 @@ use ironlb_lab::{Bfd, BfdPeer, Netns, Network, Router, RouterConfig, Software, w
 
 use crate::Report;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const PASSWORD: &str = "open sesame";
 
 /// One of our sessions, and the router at its other end.
@@ -128,7 +128,7 @@ async fn converse(network: &Network, report: &mut Report) -> Result<()> {
     tokio::try_join!(frr.stop(), bird.stop()).map(drop)
 }
 
-fn ms(millis: u32) -> Duration {
+pub(crate) fn ms(millis: u32) -> Duration {
     Duration::from_millis(millis.into())
 }
 
@@ -138,7 +138,7 @@ fn config(end: &End<'_>, tx_ms: u32, rx_ms: u32) -> Result<Config> {
     Ok(Config { hops: end.hops, authentication, ..plain(tx_ms, rx_ms)? })
 }
 
-fn plain(tx_ms: u32, rx_ms: u32) -> Result<Config> {
+pub(crate) fn plain(tx_ms: u32, rx_ms: u32) -> Result<Config> {
     let interval = |millis| Interval::from_millis(millis).context("an interval of 0");
     let multiplier = NonZeroU8::new(3).context("a multiplier of 0")?;
     Ok(Config { required_min_rx: interval(rx_ms)?, ..Config::single_hop(interval(tx_ms)?, multiplier) })

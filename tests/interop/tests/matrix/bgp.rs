@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use futures::future::{join_all, try_join_all};
@@ -97,9 +97,13 @@ pub(crate) async fn come_up(network: &Network, report: &mut Report) -> Result<Sp
     }))
     .await?;
     let all = routers.into_iter().flat_map(|router| rows(router).map(move |row| (router, row)));
-    let outcomes = all.map(async |(router, row)| (session_name(router, row), is_up(&speakers, router, row).await));
-    for (name, outcome) in join_all(outcomes).await {
-        report.check(&name, outcome);
+    let begin = Instant::now();
+    let outcomes = all.map(async |(router, row)| {
+        let outcome = is_up(&speakers, router, row).await;
+        (session_name(router, row), begin.elapsed(), outcome)
+    });
+    for (name, took, outcome) in join_all(outcomes).await {
+        report.check(&format!("{name}, shown after {:.1} s", took.as_secs_f32()), outcome);
     }
     Ok(speakers)
 }

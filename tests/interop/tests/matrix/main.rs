@@ -4,6 +4,7 @@
 //! one capsule; each row is a line.
 
 mod bfd;
+mod bfd_cost;
 mod bgp;
 mod row;
 mod session;
@@ -43,7 +44,7 @@ impl Report {
     }
 }
 
-const PARTS: [&str; 2] = ["bfd", "bgp"];
+const PARTS: [&str; 3] = ["bfd", "bfd_cost", "bgp"];
 
 fn main() -> Result<ExitCode> {
     capsule::play_role()?;
@@ -80,6 +81,7 @@ async fn play(capsule: &Capsule, parts: &[&str], report: &mut Report) {
         let work = async {
             match *part {
                 "bfd" => bfd::with_routers(&network, report).await,
+                "bfd_cost" => bfd_cost::of_fifty_sessions(&network, report).await,
                 _ => session::all(&network, report).await,
             }
         };
