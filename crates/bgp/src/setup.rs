@@ -91,8 +91,11 @@ impl fmt::Debug for Session {
 /// How to leave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leave {
-    /// This process, or the next one on this node, comes back: BFD goes admin-down, then the connections are closed without a
-    /// NOTIFICATION, so that peers with graceful restart keep the routes (RFC 4724).
+    /// This process, or the next one on this node, comes back: the connections are closed without a NOTIFICATION, so that peers with
+    /// graceful restart keep the routes (RFC 4724), and once they have closed theirs BFD goes admin-down.
+    ///
+    /// In this order, because FRR 8.4 and BIRD 2.0 take BFD's admin-down for a failure, against RFC 5882 §3.2, and end a session that is
+    /// up with a Cease: the routes are gone then (measured). BIRD gives them up even afterwards, unless it is told `bfd graceful`.
     ForRestart,
     /// For good: Cease, administrative shutdown, with this text (RFC 9003).
     ForGood(String),

@@ -269,8 +269,6 @@ impl Supervisor {
         let stop = match &how {
             Leave::ForRestart => {
                 info!("leaving for a restart: routers with graceful restart keep the routes");
-                // First, or the routers take the end of the connections for the end of the path.
-                self.bfd.admin_down().await;
                 Stop::Quiet
             }
             Leave::ForGood(text) => {
@@ -285,9 +283,8 @@ impl Supervisor {
         if tokio::time::timeout(LEAVING, all).await.is_err() {
             warn!("not all sessions have ended in time");
         }
-        if matches!(how, Leave::ForGood(_)) {
-            self.bfd.admin_down().await;
-        }
+        // Last, when the routers bridge the restart already: see `Leave::ForRestart`.
+        self.bfd.admin_down().await;
         // Nobody waits only if the handle is gone.
         let _ = done.send(());
     }

@@ -1,18 +1,20 @@
 //! The driver with each of the four routers: over IPv4 and IPv6, with passwords, GTSM and several hops, connecting and connected to, and
-//! unnumbered with FRR. Each route is asked of the router's own command line.
+//! unnumbered with FRR, and with BFD beside. Each route is asked of the router's own command line.
 //!
 //! `cargo test -p ironlb-interop --test driver [-- TEXT]`, as root. It shows that connections are what they have to be; what is said over
 //! them is the matrix's.
 
+mod bfd;
+
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
-use ironlb_bgp::{Leave, Listener, Session, Setup};
+use ironlb_bgp::{Leave, Listener, Session, SessionStatus, Setup};
 use ironlb_bgp_proto::{Asn, Attributes, Config, Family, FamilyConfig, NextHop, RouteKey, RouterId, Routes, State};
 use ironlb_interop::Speaker;
 use ironlb_lab::{
@@ -89,12 +91,14 @@ fn main() -> Result<ExitCode> {
     let took = begin.elapsed().as_secs_f32();
     match outcome {
         Ok(()) => {
-            println!("test with_four_routers ... ok ({took:.1} s)\n\ntest result: ok. 1 passed; 0 failed\n");
+            println!(
+                "test with_four_routers ... ok ({took:.1} s)\n\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured\n"
+            );
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
             println!(
-                "test with_four_routers ... FAILED ({took:.1} s): {error:#}\n\ntest result: FAILED. 0 passed; 1 failed\n"
+                "test with_four_routers ... FAILED ({took:.1} s): {error:#}\n\ntest result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured\n"
             );
             Ok(ExitCode::FAILURE)
         }
@@ -103,7 +107,7 @@ fn main() -> Result<ExitCode> {
 
 async fn play(capsule: &Capsule) -> Result<()> {
     let routers = Software::ALL.map(|software| RouterSpec { software, client: false });
-    let network = Network::up(capsule, 1, &routers).await?;
+    let network = Network::up(capsule, 2, &routers).await?;
     let outcome = converse(&network).await;
     if outcome.is_err() {
         network.dump_logs();
@@ -119,10 +123,12 @@ async fn converse(network: &Network) -> Result<()> {
         round(network, kinds).await?;
     }
     try_join_all(network.routers().iter().map(Router::stop)).await?;
-    unnumbered(network).await
+    unnumbered(network).await?;
+    link_local(network).await?;
+    bfd::beside(network).await
 }
 
-fn own(is_v6: bool) -> Result<IpAddr> {
+pub(crate) fn own(is_v6: bool) -> Result<IpAddr> {
     Ok(if is_v6 { "fd00::1".parse()? } else { "192.168.0.1".parse()? })
 }
 
@@ -264,4 +270,36 @@ async fn unnumbered(network: &Network) -> Result<()> {
     }
     println!("  FRR, unnumbered: up, IPv4 and IPv6 by link-local next hops ({:.1} s)", begin.elapsed().as_secs_f32());
     frr.stop().await
+}
+
+/// Between two drivers, by link-local addresses, signed and near; each connects.
+async fn link_local(network: &Network) -> Result<()> {
+    let begin = Instant::now();
+    let address = |host: u8| Ipv6Addr::from([0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, u16::from(host)]);
+    let ends = [(1_u8, 2_u8), (2, 1)].map(|(own, other)| -> Result<Speaker> {
+        let speaker = Speaker::start(&network.host(own.into()), false)?;
+        let mut config = config(65000 + u32::from(other), &Family::ALL)?;
+        config.local_as = Asn::new(65000 + u32::from(own)).context("AS 0")?;
+        config.router_id = RouterId::new(Ipv4Addr::new(192, 168, 0, own)).context("no identifier")?;
+        let neighbor = Neighbor::LinkLocal { address: address(other), interface: "eth0".into() };
+        let session = Session {
+            distance: Distance::Security(1),
+            password: Some(PASSWORD.into()),
+            ..Session::new(config, neighbor)
+        };
+        let listener = Some(Listener { port: 179, addresses: Vec::new() });
+        speaker.configure(&Setup { listener, sessions: BTreeMap::from([("other".to_owned(), session)]) });
+        speaker.advertise("other", routes()?);
+        Ok(speaker)
+    });
+    let [first, second] = ends;
+    let ends: [Speaker; 2] = [first?, second?];
+    for (host, end) in [1, 2].into_iter().zip(&ends) {
+        let is_known = |status: &SessionStatus| status.received.get(&Family::Ipv6Unicast) == Some(&1);
+        let up = end.reaches("other", "up, with the route", PATIENCE, is_known).await?;
+        let own = up.own.link_local.context("no link-local address")?;
+        ensure!(own == address(host) && up.interface.as_deref() == Some("eth0"), "{up:?}");
+    }
+    println!("  two drivers, link-local, signed, near: up ({:.1} s)", begin.elapsed().as_secs_f32());
+    Ok(())
 }
