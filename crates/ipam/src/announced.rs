@@ -1,6 +1,6 @@
 //! Who announces a vip, or why nobody does, from what the speakers report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ironlb_model::{Condition, ConditionStatus, InterfaceName, NodeName, Snapshot, WithheldVip};
@@ -11,11 +11,20 @@ use crate::verdict::Verdict;
 /// How many nodes a message names at most. Chosen: the reason is mostly the same on all.
 const MAX_NODES: usize = 3;
 
+/// Where so many vips or fewer are advertised in BGP, the condition of each names the nodes and routers. Chosen: the coming and going of
+/// one node is then written on all of their Services, and with more of them that would be a storm of writes; whoever has thousands
+/// asks `explain`, or the Speakers.
+const NAMED_UP_TO: usize = 500;
+
 /// Every speaker's report, by vip.
 #[derive(Debug)]
 pub(crate) struct Announcers<'a> {
     /// Sorted by vip, then node.
     answering: Vec<(IpAddr, &'a NodeName, &'a InterfaceName)>,
+    /// Who advertises it in BGP, with the BgpPeers of all sessions of that node. Sorted by vip, then node.
+    advertising: Vec<(IpAddr, &'a NodeName, &'a BTreeSet<String>)>,
+    /// How many vips that are.
+    advertised: usize,
     /// Sorted by vip, then node.
     withheld: Vec<(IpAddr, &'a NodeName, &'a WithheldVip)>,
     /// A speaker whose list of vips was cut.
@@ -32,7 +41,14 @@ struct Finding {
 
 impl<'a> Announcers<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot) -> Self {
-        let mut all = Self { answering: Vec::new(), withheld: Vec::new(), cut: None, any: false };
+        let mut all = Self {
+            answering: Vec::new(),
+            advertising: Vec::new(),
+            advertised: 0,
+            withheld: Vec::new(),
+            cut: None,
+            any: false,
+        };
         for (node, report) in &snapshot.speakers {
             // A report of a node that is not ready may be the last one it ever made.
             let Some(known) = snapshot.nodes.get(node) else { continue };
@@ -40,13 +56,24 @@ impl<'a> Announcers<'a> {
             if known.ready {
                 all.answering.extend(report.owned.iter().map(|(vip, interface)| (*vip, node, interface)));
             }
+            // A node that is not Ready may well go on advertising; one that is dead is taken for gone by its routers, and here with
+            // the others' reports.
+            if known.ready {
+                let peers = &report.bgp.established;
+                all.advertising.extend(report.bgp.advertised.iter().map(|vip| (*vip, node, peers)));
+            }
             all.withheld.extend(report.withheld.iter().map(|withheld| (withheld.vip, node, withheld)));
-            if known.ready && report.owned_count > u64::try_from(report.owned.len()).unwrap_or(u64::MAX) {
+            let is_cut = |count: u64, listed: usize| count > u64::try_from(listed).unwrap_or(u64::MAX);
+            let is_cut = is_cut(report.owned_count, report.owned.len())
+                || is_cut(report.bgp.advertised_count, report.bgp.advertised.len());
+            if known.ready && is_cut {
                 all.cut = all.cut.or(Some(node));
             }
         }
         // Stable: the nodes come in order.
         all.answering.sort_by_key(|(vip, ..)| *vip);
+        all.advertising.sort_by_key(|(vip, ..)| *vip);
+        all.advertised = all.advertising.chunk_by(|one, other| one.0 == other.0).count();
         all.withheld.sort_by_key(|(vip, ..)| *vip);
         all
     }
@@ -73,6 +100,12 @@ impl<'a> Announcers<'a> {
         answering.iter().map(|(_, node, interface)| ((*node).clone(), (*interface).clone())).collect()
     }
 
+    /// The nodes that advertise this vip in BGP, each with the BgpPeers of its sessions.
+    pub(crate) fn advertising(&self, vip: IpAddr) -> Vec<(NodeName, BTreeSet<String>)> {
+        let advertising = of_vip(&self.advertising, vip, |(vip, ..)| *vip);
+        advertising.iter().map(|(_, node, peers)| ((*node).clone(), (*peers).clone())).collect()
+    }
+
     /// The nodes that say that they do not announce this vip.
     pub(crate) fn withheld(&self, vip: IpAddr) -> Vec<(NodeName, WithheldVip)> {
         let withheld = of_vip(&self.withheld, vip, |(vip, ..)| *vip);
@@ -86,6 +119,17 @@ impl<'a> Announcers<'a> {
             let answers: Vec<String> =
                 answering.iter().map(|(_, node, nic)| format!("node {node} answers on {nic}")).collect();
             return found(ConditionStatus::True, "Layer2", answers.join(", "));
+        }
+        let advertising = of_vip(&self.advertising, vip, |(vip, ..)| *vip);
+        if !advertising.is_empty() {
+            let message = if self.advertised > NAMED_UP_TO {
+                "advertised to routers; kubectl get speakers shows by which nodes".to_owned()
+            } else {
+                let nodes: BTreeSet<&str> = advertising.iter().map(|(_, node, _)| node.as_str()).collect();
+                let peers = advertising.iter().flat_map(|(_, _, peers)| peers.iter().map(String::as_str)).collect();
+                format!("advertised by {} to {}", named("node", &nodes), named("BgpPeer", &peers))
+            };
+            return found(ConditionStatus::True, BGP, message);
         }
         let reports = of_vip(&self.withheld, vip, |(vip, ..)| *vip);
         if !reports.is_empty() {
@@ -114,6 +158,17 @@ impl<'a> Announcers<'a> {
         }
     }
 }
+
+/// How many there are, and some of their names.
+fn named(what: &str, names: &BTreeSet<&str>) -> String {
+    let some: Vec<&str> = names.iter().take(MAX_NODES).copied().collect();
+    let plural = if names.len() == 1 { "" } else { "s" };
+    let more = if names.len() > some.len() { ", ..." } else { "" };
+    format!("{} {what}{plural} ({}{more})", names.len(), some.join(", "))
+}
+
+/// The reason of a vip that nodes advertise to routers.
+pub(crate) const BGP: &str = "Bgp";
 
 /// The reason of a vip that was given a moment ago.
 pub(crate) const NOT_YET: &str = "NotYetAnnounced";

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ironlb_model::{Condition, ConditionStatus, ObjectRef, Service};
 
-use crate::announced::NOT_YET;
+use crate::announced::{BGP, NOT_YET};
 use crate::condition::{ADDRESS_ASSIGNED, ANNOUNCED, changes};
 use crate::event::{self, Event, EventType};
 use crate::projection::ServiceProjection;
@@ -84,6 +84,8 @@ fn events(service: &Service, verdict: &Verdict, wanted: &ServiceProjection) -> V
     if let Some(announced) = changed(ANNOUNCED) {
         let message = announced.message.clone();
         match announced.status {
+            // Of many nodes that advertise it one comes or goes often.
+            ConditionStatus::True if announced.reason == BGP && !is_news(service.condition(ANNOUNCED), announced) => {}
             ConditionStatus::True => events.push(tell(EventType::Normal, event::SET_BALANCER, message)),
             ConditionStatus::False if is_news(service.condition(ANNOUNCED), announced) => {
                 events.push(tell(EventType::Warning, event::SET_BALANCER, format!("{}: {message}", announced.reason)));
@@ -94,7 +96,7 @@ fn events(service: &Service, verdict: &Verdict, wanted: &ServiceProjection) -> V
     events
 }
 
-/// Is it worth telling that a vip is not announced? Not while it is new, and not when only the wording changed.
+/// Is it worth telling that a vip is announced, or not? Not while it is new, and not when only the wording changed.
 fn is_news(before: Option<&Condition>, now: &Condition) -> bool {
     now.reason != NOT_YET && before.is_none_or(|b| b.status != now.status || b.reason != now.reason)
 }

@@ -5,6 +5,7 @@
 
 mod witness;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -157,6 +158,8 @@ pub struct VipReport {
     pub others: Vec<ServiceId>,
     /// The nodes that answer for it.
     pub answering: Vec<(NodeName, InterfaceName)>,
+    /// The nodes that advertise it in BGP, each with the BgpPeers of its sessions.
+    pub advertising: Vec<(NodeName, BTreeSet<String>)>,
     /// The nodes that do not, as far as their speakers say so.
     pub withheld: Vec<(NodeName, WithheldVip)>,
     /// The host outside the cluster that claims it.
@@ -221,6 +224,7 @@ fn vip_report(
     VipReport {
         others: snapshot.services.values().filter(shows).map(|other| other.id.clone()).collect(),
         answering: announcers.answering(vip.address),
+        advertising: announcers.advertising(vip.address),
         withheld: announcers.withheld(vip.address),
         claim: in_flight.claimed.get(&vip.address).cloned(),
         vip: vip.clone(),

@@ -121,6 +121,9 @@ fn vip(report: &VipReport) -> Value {
         "answering": report.answering.iter().map(|(node, interface)| json!({
             "node": node.to_string(), "interface": interface.to_string(),
         })).collect::<Vec<_>>(),
+        "advertising": report.advertising.iter().map(|(node, peers)| json!({
+            "node": node.to_string(), "peers": peers,
+        })).collect::<Vec<_>>(),
         "claimedBy": report.claim.as_ref().map(|claim| json!({
             "mac": claim.mac.to_string(), "node": claim.node.to_string(),
         })),

@@ -82,3 +82,39 @@ fn beyond_a_cut_list_nothing_is_known() {
 fn without_a_vip_there_is_nothing_to_announce() {
     assert_eq!(told(&snapshot(&[], &[service("n/s")])), None);
 }
+
+/// Gives a node's report what it does in BGP.
+fn advertise(snapshot: &mut Snapshot, node: &str, vips: &[&str], peers: &[&str]) {
+    add_speaker(snapshot, node, &[], &[]);
+    let report = std::sync::Arc::make_mut(snapshot.speakers.get_mut(&NodeName::from(node)).unwrap());
+    report.bgp.advertised = vips.iter().map(|vip| ip(vip)).collect();
+    report.bgp.advertised_count = u64::try_from(vips.len()).unwrap();
+    report.bgp.established = peers.iter().map(|peer| (*peer).to_owned()).collect();
+}
+
+#[test]
+fn the_nodes_that_advertise_it_are_counted_and_some_named() {
+    let mut one = holding(&["10.0.0.1"]);
+    advertise(&mut one, "n1", &["10.0.0.1"], &["leaf1"]);
+    let message = "advertised by 1 node (n1) to 1 BgpPeer (leaf1)";
+    assert_eq!(told(&one), text(ConditionStatus::True, "Bgp", message));
+    for node in ["n2", "n3", "n4"] {
+        advertise(&mut one, node, &["10.0.0.1"], &["leaf1", "leaf2"]);
+    }
+    advertise(&mut one, "n5", &["10.0.0.2"], &["leaf9"]);
+    let message = "advertised by 4 nodes (n1, n2, n3, ...) to 2 BgpPeers (leaf1, leaf2)";
+    assert_eq!(told(&one), text(ConditionStatus::True, "Bgp", message));
+}
+
+#[test]
+fn where_thousands_are_advertised_no_condition_names_a_node() {
+    let mut many = holding(&["10.0.0.1"]);
+    let vips: Vec<String> = (0..=NAMED_UP_TO).map(|n| format!("10.0.{}.{}", n / 200, 1 + n % 200)).collect();
+    let vips: Vec<&str> = vips.iter().map(String::as_str).collect();
+    advertise(&mut many, "n1", &vips, &["leaf1"]);
+    assert!(!told(&many).unwrap().2.contains("n1"));
+    advertise(&mut many, "n1", &vips[1..], &["leaf1"]);
+    assert!(told(&many).unwrap().1 != "Bgp", "the vip itself is in the list alone of the first");
+    advertise(&mut many, "n1", &vips[..NAMED_UP_TO], &["leaf1"]);
+    assert!(told(&many).unwrap().2.contains("n1"));
+}
