@@ -102,6 +102,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_kernel_has_all_of_it() {
+        use socket2::{Domain, Type};
+        let transport = Transport { ttl: 7, least_ttl: 3, password: Some(Password("sesame".into())) };
+        for peer in ["192.0.2.1", "2001:db8::1"].map(|text| text.parse::<IpAddr>().unwrap()) {
+            let domain = if peer.is_ipv6() { Domain::IPV6 } else { Domain::IPV4 };
+            let socket = Socket::new(domain, Type::STREAM, None).unwrap();
+            transport.apply(&socket, peer).unwrap();
+            let (ttl, class) = if peer.is_ipv6() {
+                (socket.unicast_hops_v6().unwrap(), socket.tclass_v6().unwrap())
+            } else {
+                (socket.ttl_v4().unwrap(), socket.tos_v4().unwrap())
+            };
+            assert_eq!((ttl, class), (7, NETWORK_CONTROL), "{peer}");
+            assert!(socket.tcp_nodelay().unwrap());
+            assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT_AT_MOST);
+        }
+    }
+
+    #[test]
     fn the_distance_decides_what_leaves_and_what_is_taken() {
         let asn = |number| Asn::new(number).unwrap();
         let of = |peer_as, distance| {
