@@ -16,7 +16,7 @@
 //! - each session has a task of its own: a peer that is dead, slow or hostile holds up no other one;
 //! - a listener that cannot bind stops no session, and neither does a faulty password of another one;
 //! - what waits for a peer that does not read is bounded, whatever changes meanwhile;
-//! - the code that the compiler cannot check is in one file, `raw.rs`.
+//! - the code that the compiler cannot check is in one module, `raw`.
 //!
 //! Start reading at [`Bgp`], then `session.rs`.
 

@@ -1,4 +1,4 @@
-//! The only file with unsafe code: options of sockets that no safe wrapper offers, datagrams with what the kernel tells of them, waiting on
+//! The only module with unsafe code: options of sockets that no safe wrapper offers, datagrams with what the kernel tells of them, waiting on
 //! several descriptors, and thread priority.
 //!
 //! Each function wraps one system call, and states why the call is sound.
