@@ -47,7 +47,7 @@ fn everything(nodes: u32, services: u32, number: u32) -> Snapshot {
             generation: 1,
             has_openelb_finalizer: false,
             peering: Some(peering),
-            nodes: std::collections::BTreeSet::new(),
+            nodes: BTreeSet::new(),
             conditions: Vec::new(),
             condition_times: BTreeMap::new(),
         };
