@@ -3,13 +3,15 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ironlb_bench::{Cluster, report};
+use ironlb_bench::{Cluster, compare, newcomer, report};
 use ironlb_ipam::{InFlight, Limits, Memory, plan, step};
-use ironlb_model::{Snapshot, Timestamp};
+use ironlb_model::{Prefix, Snapshot, Timestamp};
 
 const BAR: Duration = Duration::from_millis(25);
 /// The whole step also words every condition and compares it. Chosen: it is still far below what the writes cost.
 const STEP_BAR: Duration = Duration::from_millis(50);
+/// "No slower", and what two measurements of the same differ by on a busy machine.
+const ROOM_BAR: f64 = 1.1;
 const RUNS: usize = 21;
 
 fn main() -> ExitCode {
@@ -27,6 +29,15 @@ fn main() -> ExitCode {
         kept &= report(&format!("{what}: plan, nothing given yet"), RUNS, BAR, || decide(&fresh));
         kept &= report(&format!("{what}: plan, all given"), RUNS, BAR, || decide(&settled));
         kept &= report(&format!("{what}: whole step at rest"), RUNS, STEP_BAR, || whole_step(&settled));
+    }
+    let prefix = |text: &str| -> Prefix { text.parse().expect("a prefix") };
+    let empty = newcomer(prefix("192.0.2.0/24"), false);
+    for room in ["10.0.0.0/8", "fd00::/64"] {
+        let full = newcomer(prefix(room), true);
+        let given = plan(&full, &InFlight::default());
+        assert!(given.services.iter().all(|entry| entry.verdict.addresses().count() == 1), "{room} has room for all");
+        let what = format!("the last address of a full {room}, against an empty /24");
+        kept &= compare(&what, RUNS, ROOM_BAR, || decide(&full), || decide(&empty));
     }
     if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

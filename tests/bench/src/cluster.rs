@@ -83,6 +83,41 @@ impl Cluster {
     }
 }
 
+/// 10,000 Services with an address each, and one without that names Eip `room` of this prefix. Where the room is full, all 10,000 are in
+/// it, everything after them is excluded, and its last address alone is free; otherwise they are in another Eip and the room is empty.
+///
+/// # Panics
+/// Never: the one prefix that is made here is sound.
+#[must_use]
+pub fn newcomer(room: Prefix, is_full: bool) -> Snapshot {
+    const SERVICES: u32 = 10_000;
+    let (range, mut snapshot) = (AddressRange::prefix(room), Snapshot::default());
+    let beside = AddressRange::prefix(Prefix::new(IpAddr::from([172, 16, 0, 0]), 16).expect("a prefix length of IPv4"));
+    let filled = if is_full { range } else { beside };
+    let at = |n: u32| match filled.first() {
+        IpAddr::V4(first) => IpAddr::V4((u32::from(first) + n).into()),
+        IpAddr::V6(first) => IpAddr::V6((u128::from(first) + u128::from(n)).into()),
+    };
+    let mut eips = [eip("room", range), eip("beside", beside)];
+    let single = AddressRange::single(range.last());
+    if let Some(held) = AddressRange::new(range.first(), at(SERVICES - 1)).filter(|_| is_full) {
+        eips[0].pool = Pool::new(&[held, single], &[]);
+    }
+    snapshot.eips.extend(eips.map(|eip| (eip.name.clone(), Arc::new(eip))));
+    let family = IpFamily::of(range.first());
+    for n in 0..SERVICES {
+        let mut held = service(ServiceId::new("team", &format!("{n:05}")), "room", i64::from(n));
+        held.families = vec![IpFamily::of(at(n))];
+        held.ingress = vec![IngressAddress::Ip(at(n))];
+        held.wanted_eip = None;
+        snapshot.services.insert(held.id.clone(), Arc::new(held));
+    }
+    let mut new = service(ServiceId::new("team", "newcomer"), "room", i64::from(SERVICES));
+    new.families = vec![family];
+    snapshot.services.insert(new.id.clone(), Arc::new(new));
+    snapshot
+}
+
 /// What the snapshot looks like once the controller has nothing left to write.
 #[must_use]
 pub fn settled(mut snapshot: Snapshot) -> Snapshot {
@@ -115,7 +150,11 @@ pub fn settled(mut snapshot: Snapshot) -> Snapshot {
                         };
                     }
                 }
-                Action::PatchObject(_) | Action::RemoveFinalizer { .. } | Action::Emit(_) => {}
+                Action::PatchObject(_)
+                | Action::RemoveFinalizer { .. }
+                | Action::RemoveKeys { .. }
+                | Action::DeleteSpeaker(_)
+                | Action::Emit(_) => {}
             }
         }
     }

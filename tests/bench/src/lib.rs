@@ -11,8 +11,8 @@ mod services;
 mod stopwatch;
 mod table;
 
-pub use cluster::{Cluster, settled};
+pub use cluster::{Cluster, newcomer, settled};
 pub use process::{Controller, Metrics};
 pub use services::{Herd, Shown};
-pub use stopwatch::report;
+pub use stopwatch::{compare, report};
 pub use table::row;

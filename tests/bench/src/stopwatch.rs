@@ -9,7 +9,23 @@ use crate::table::row;
 ///
 /// What is measured is the time this thread spent on a processor: a decision waits for nothing, and what else runs on the machine is
 /// not its doing.
-pub fn report<T>(what: &str, runs: usize, bar: Duration, mut decide: impl FnMut() -> T) -> bool {
+pub fn report<T>(what: &str, runs: usize, bar: Duration, decide: impl FnMut() -> T) -> bool {
+    let times = times(runs, decide);
+    let (best, median, worst) = (times[0], times[times.len() / 2], times[times.len() - 1]);
+    let measured = format!("{median:.1?} ({best:.1?} to {worst:.1?})");
+    row(what, &measured, &format!("{bar:.0?}"), median <= bar)
+}
+
+/// Runs both so many times and prints how much longer the first takes than the second, each at its best, beside the bar. The best,
+/// because what else runs on the machine only adds.
+pub fn compare<T>(what: &str, runs: usize, bar: f64, decide: impl FnMut() -> T, reference: impl FnMut() -> T) -> bool {
+    let (one, other) = (times(runs, decide)[0], times(runs, reference)[0]);
+    let ratio = one.as_secs_f64() / other.as_secs_f64();
+    row(what, &format!("{ratio:.2} x ({one:.1?} against {other:.1?})"), &format!("{bar} x"), ratio <= bar)
+}
+
+/// How long each run takes, the shortest first.
+fn times<T>(runs: usize, mut decide: impl FnMut() -> T) -> Vec<Duration> {
     let mut times: Vec<Duration> = (0..runs.max(1))
         .map(|_| {
             let begun = Moment::now();
@@ -18,9 +34,7 @@ pub fn report<T>(what: &str, runs: usize, bar: Duration, mut decide: impl FnMut(
         })
         .collect();
     times.sort_unstable();
-    let (best, median, worst) = (times[0], times[times.len() / 2], times[times.len() - 1]);
-    let measured = format!("{median:.1?} ({best:.1?} to {worst:.1?})");
-    row(what, &measured, &format!("{bar:.0?}"), median <= bar)
+    times
 }
 
 /// A moment of this thread's time on a processor, or of the clock where the kernel does not tell that.
