@@ -150,11 +150,7 @@ pub fn settled(mut snapshot: Snapshot) -> Snapshot {
                         };
                     }
                 }
-                Action::PatchObject(_)
-                | Action::RemoveFinalizer { .. }
-                | Action::RemoveKeys { .. }
-                | Action::DeleteSpeaker(_)
-                | Action::Emit(_) => {}
+                Action::PatchObject(_) | Action::RemoveFinalizer { .. } | Action::Emit(_) => {}
             }
         }
     }
