@@ -31,6 +31,7 @@ pub mod owner_cut_off;
 pub mod power_cut;
 pub mod quick_start;
 pub mod refused_status_write;
+pub mod restart_without_api_server;
 pub mod selection;
 pub mod shared_addresses;
 pub mod speaker_frozen;
@@ -103,6 +104,7 @@ pub fn plans() -> Vec<SitePlan> {
                 leader_refused::SCENARIO,
                 survives_slow_server::SCENARIO,
                 api_server_stopped::SCENARIO,
+                restart_without_api_server::SCENARIO,
             ],
             alone: vec![helm_upgrade::SCENARIO, helm_uninstall::SCENARIO],
         },
