@@ -66,13 +66,14 @@ fn every_field_of_ours_is_read() {
         "address": "192.0.2.0/29", "exclude": ["192.0.2.1", "192.0.2.4-192.0.2.5"], "autoAssign": false, "avoidBuggyIPs": true,
         "serviceSelector": {"matchLabels": {"tier": "edge"}},
         "nodeSelector": {"matchExpressions": [{"key": "rack", "operator": "In", "values": ["a", "b"]}]},
-        "enforceSelectors": true, "sharing": "Namespace", "layer2": {"interfaces": ["eth1", "bond0"]},
+        "enforceSelectors": true, "sharing": "Namespace", "layer2": {"interfaces": ["eth1", "bond0"], "conflictDetection": "Warn"},
         "disable": true, "priority": -5, "namespaces": ["b", "a"], "namespaceSelector": {"team": "x"},
     }));
     assert_eq!(issues, [""; 0]);
     assert_eq!(ranges(&read.pool), ["192.0.2.0", "192.0.2.2-192.0.2.3", "192.0.2.6-192.0.2.7"]);
     assert_eq!(ranges(&read.span), ["192.0.2.0-192.0.2.7"]);
     assert!(!read.auto_assign && read.avoid_buggy_ips && read.enforce_selectors && read.disabled);
+    assert_eq!(read.conflict_detection, ConflictDetection::Warn);
     assert_eq!((read.announcement, read.priority, read.sharing), (Announcement::Bgp, -5, Sharing::Namespace));
     assert_eq!(read.interfaces, ["eth1".into(), "bond0".into()]);
     assert_eq!(read.service_selector, Some(Selector::labels([("tier".to_owned(), "edge".to_owned())].into())));
@@ -102,6 +103,17 @@ fn a_fault_is_told_and_gives_nothing_away() {
     assert_eq!(bad.interfaces, ["a b".into()]);
     assert_eq!(issues.len(), 2);
     assert!(issues[1].starts_with("spec.layer2.interfaces[0]: "), "{issues:?}");
+
+    for (word, want, faults) in [
+        ("", ConflictDetection::Enforce, 0),
+        ("Enforce", ConflictDetection::Enforce, 0),
+        ("Off", ConflictDetection::Off, 0),
+        ("warn", ConflictDetection::Enforce, 1),
+    ] {
+        let (read, issues) = read(json!({"address": "192.0.2.1", "layer2": {"conflictDetection": word}}));
+        assert_eq!((read.conflict_detection, issues.len()), (want, faults), "{word:?}: {issues:?}");
+        assert!(issues.iter().all(|issue| issue.starts_with("spec.layer2.conflictDetection: \"warn\"")), "{issues:?}");
+    }
 
     let (bad, issues) = read(json!({"address": "192.0.2.1", "sharing": "Everyone",
         "nodeSelector": {"matchExpressions": [{"key": "rack", "operator": "Like", "values": ["a"]}]},
