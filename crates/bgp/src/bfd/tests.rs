@@ -214,3 +214,31 @@ async fn a_packet_that_cannot_be_sent_is_told_in_words() {
     let told = tokio::time::timeout(PATIENCE, twin).await.unwrap();
     assert_eq!(&*told, "a session to 127.0.0.12 exists already");
 }
+
+#[tokio::test]
+async fn what_comes_from_too_far_is_not_taken_and_the_limit_follows_the_configuration() {
+    let (ports, _) = free_ports();
+    let mut one = End::start(8, ports);
+    let far = |minimum_ttl| Config { hops: Hops::Multi { minimum_ttl }, ..config(50) };
+    one.set(path(ONE, TWO), far(254));
+    one.reaches("told of", |_, _| true).await;
+    let peer = UdpSocket::bind((TWO, 0)).unwrap();
+    // Down, with discriminator `number`, none of ours, once a second.
+    let send = |ttl: u32, number: u8| {
+        peer.set_ttl(ttl).unwrap();
+        let second = 1_000_000_u32.to_be_bytes();
+        let packet = [[0x20, 0x40, 3, 24], [0, 0, 0, number], [0; 4], second, second, [0; 4]].concat();
+        peer.send_to(&packet, (ONE, ports.multi_hop.0)).unwrap();
+    };
+    // In this order: had the first been taken, the second would not be the one that is heard first.
+    send(253, 1);
+    send(254, 2);
+    let heard = |_, status: &Status| status.remote_state == Some(State::Down);
+    let status = one.reaches("heard at the limit", heard).await;
+    assert_eq!(status.state, State::Init);
+    // It forgets the peer after three seconds of silence, and hears one from farther away when it may.
+    one.set(path(ONE, TWO), far(253));
+    one.reaches("silence", |_, status| status.remote_state.is_none()).await;
+    send(253, 3);
+    one.reaches("heard at the new limit", heard).await;
+}

@@ -1,6 +1,6 @@
 //! The thread: waits for packets, deadlines and commands, feeds the machine, does what it puts out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tracing::{debug, error, info, trace};
 
 use super::held::Held;
-use super::listeners::{Family, Key, Listeners};
+use super::listeners::{Family, Key, Listeners, least_ttl};
 use super::{Change, Command, Ports, Setup, Status};
 use crate::clock;
 use crate::raw::{self, Waker};
@@ -137,9 +137,12 @@ impl Worker {
             self.sessions.remove(id);
             self.held.remove(&id);
         }
-        let keys = |held: &Held| Key::of(&held.path, &held.setup);
-        let mut needed: BTreeSet<Key> = self.held.values().map(keys).collect();
-        needed.extend(wanted.values().map(|(path, setup)| Key::of(path, setup)));
+        let mut needed: BTreeMap<Key, u8> = BTreeMap::new();
+        let held = self.held.values().map(|held| (&held.path, &held.setup));
+        for (path, setup) in held.chain(wanted.values().map(|(path, setup)| (path, setup))) {
+            let least = needed.entry(Key::of(path, setup)).or_insert(u8::MAX);
+            *least = least_ttl(setup).min(*least);
+        }
         self.listeners.keep(&needed);
         self.listeners.open_missing(now, self.ports);
         for (name, (path, setup)) in wanted {

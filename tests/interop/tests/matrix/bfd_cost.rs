@@ -1,11 +1,12 @@
-//! What fifty sessions of BFD cost, and how soon silence is told.
+//! What fifty sessions of BFD cost, how soon silence is told, and what a flood does.
 
+use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use ironlb_bfd_proto::{Config, Path};
 use ironlb_bgp_proto::BfdState;
-use ironlb_interop::Watcher;
+use ironlb_interop::{Seen, Watcher};
 use ironlb_lab::Network;
 
 use crate::Report;
@@ -14,6 +15,8 @@ use crate::bfd::{PATIENCE, ms, plain};
 /// Two routers on each of 25 nodes' uplinks would be a large fabric; a node has two.
 const SESSIONS: u8 = 50;
 const MEASURED: Duration = Duration::from_secs(3);
+/// How long a flood lasts: several Detection Times.
+const FLOOD: Duration = Duration::from_secs(1);
 /// Of one core, for one end; in a build without optimisation, and loose, because others use the cores. Measured: 4 to 6 %.
 const BAR: f64 = 20.0;
 
@@ -80,4 +83,54 @@ fn processor_time() -> Result<Duration> {
         }
     }
     Ok(Duration::from_millis(10 * ticks))
+}
+
+/// Somebody sends as many packets as the machine takes to the port of BFD. From afar they cost nothing, and a session of 3 x 50 ms stays
+/// up. On the link, with the right TTL, they can fill its queue, which is told and not asserted; half of a core is left to others.
+pub(crate) async fn under_a_flood(network: &Network, report: &mut Report) -> Result<()> {
+    let session = |remote: [u8; 4]| -> Result<[(String, Path, Config); 1]> {
+        let path = Path { remote: remote.into(), local: None, interface: None };
+        Ok([("peer".to_owned(), path, plain(50, 50)?)])
+    };
+    let (one, two) = (Watcher::start(&network.host(2))?, Watcher::start(&network.host(3))?);
+    one.set(session([192, 168, 0, 3])?);
+    two.set(session([192, 168, 0, 2])?);
+    for watcher in [&one, &two] {
+        let fast = |seen: &Seen| seen.bfd == BfdState::Up && seen.status.detection_time == Some(ms(150));
+        watcher.reaches("peer", "up", PATIENCE, fast).await?;
+    }
+    for ttl in [64, 255] {
+        let begin = Instant::now();
+        let before = processor_time()?;
+        let flood = network.host(1).spawn(move || flood(ttl))?;
+        let sent =
+            tokio::task::spawn_blocking(move || flood.join()).await?.map_err(|_| anyhow::anyhow!("a panic"))???;
+        let used = processor_time()?.saturating_sub(before).as_secs_f64() / begin.elapsed().as_secs_f64();
+        let downs: Vec<u64> =
+            [&one, &two].map(|watcher| watcher.seen("peer").last().map_or(0, |last| last.status.downs)).into();
+        let percent = 100.0 * used;
+        let (bar, place) = if ttl == 255 { (70.0, "on the link") } else { (5.0, "from afar") };
+        ensure!(percent < bar, "{percent:.0} % of a core");
+        ensure!(ttl == 255 || downs == [0, 0], "it flapped: {downs:?}");
+        let flaps = downs[0];
+        report
+            .row(&format!("BFD in a flood {place}: {sent} packets a second, {percent:.0} % of a core, {flaps} flaps"));
+    }
+    Ok(())
+}
+
+fn flood(ttl: u32) -> std::io::Result<u64> {
+    let socket = UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 50_000))?;
+    socket.set_ttl(ttl)?;
+    let begin = Instant::now();
+    let mut sent = 0;
+    while begin.elapsed() < FLOOD {
+        for _ in 0..100 {
+            // Well formed, for a session that does not exist.
+            let packet = [0x20, 0xc0, 3, 24, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 195, 80, 0, 0, 195, 80, 0, 0, 0, 0];
+            // Queues are full at times.
+            sent += u64::from(socket.send_to(&packet, ("192.168.0.2", 3784)).is_ok());
+        }
+    }
+    Ok(sent / FLOOD.as_secs())
 }

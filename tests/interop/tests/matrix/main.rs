@@ -44,7 +44,7 @@ impl Report {
     }
 }
 
-const PARTS: [&str; 3] = ["bfd", "bfd_cost", "bgp"];
+const PARTS: [&str; 4] = ["bfd", "bfd_cost", "flood", "bgp"];
 
 fn main() -> Result<ExitCode> {
     capsule::play_role()?;
@@ -82,6 +82,7 @@ async fn play(capsule: &Capsule, parts: &[&str], report: &mut Report) {
             match *part {
                 "bfd" => bfd::with_routers(&network, report).await,
                 "bfd_cost" => bfd_cost::of_fifty_sessions(&network, report).await,
+                "flood" => bfd_cost::under_a_flood(&network, report).await,
                 _ => session::all(&network, report).await,
             }
         };
