@@ -5,6 +5,7 @@ pub mod addresses_stay;
 pub mod api_server_stopped;
 pub mod bgp_calm;
 pub mod bgp_disruptions;
+pub mod bgp_quick_start;
 pub mod bgp_routes;
 pub mod controller_leader_killed;
 pub mod crd_rules;
@@ -114,7 +115,7 @@ pub fn plans() -> Vec<SitePlan> {
             spec: || SiteSpec::new(3).clients(1).router_with_client(Software::Frr).router_with_client(Software::Bird),
             before: None,
             together: Vec::new(),
-            scenarios: vec![bgp_routes::SCENARIO, bgp_calm::SCENARIO],
+            scenarios: vec![bgp_quick_start::SCENARIO, bgp_routes::SCENARIO, bgp_calm::SCENARIO],
             alone: vec![bgp_disruptions::SCENARIO],
         },
         SitePlan {
