@@ -4,28 +4,34 @@
 //! 2. Tell membership what the watches, the API server and the wire have shown, and carry out what it asks for.
 //! 3. Decide what this node should own and answer for: [`ironlb_announce::step`]; tell membership what it should own.
 //! 4. Answer for what is both decided and confirmed, and for nothing else; move the fence.
-//! 5. Report, where there is something new to tell.
+//! 5. Report, where there is something new to tell (`reporting.rs`).
+//!
+//! Before the first decision it takes its node's turn from another speaker of the node, if there is one (`turn.rs`).
+
+mod reporting;
+mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ironlb_announce::{Action, Announcements, BgpPlan, Drain, LocalView, Memory, REPORT_INTERVAL, drain, step};
+use ironlb_announce::{Action, LocalView, Memory, drain, step};
 use ironlb_k8s::{NodeLease, NodeLeases, Outcome, Stores, Writer, clock};
 use ironlb_layer2::{Layer2, Observation, serves};
 use ironlb_membership::{Config, Incarnation, Input, Membership, Notice, Output, Timing};
-use ironlb_model::{InterfaceName, Interfaces, IpFamily, NodeName, ServiceId, Settings, Snapshot, Timestamp, WallTime};
+use ironlb_model::{InterfaceName, Interfaces, IpFamily, NodeName, Settings, Timestamp, WallTime};
 use ironlb_telemetry::{Gate, fields};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::bgp::{Due, Going, Keys, Moment, Speaking, Target, Written};
+use self::turn::{Standing, asked};
+use crate::bgp::{Due, Going, Keys, Speaking};
 use crate::conflicts::Conflicts;
 use crate::fallback::Fallback;
-use crate::hand_over::{Request, Turn};
+use crate::hand_over::Turn;
 use crate::lease;
 use crate::metrics::SpeakerMetrics;
 use crate::resume::{Heard, Resumption};
@@ -41,10 +47,6 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// How long the report may stand still in the wake of a refusal. Chosen: a missing right is mended by people, not by asking.
 const REFUSED_RETRY: Duration = Duration::from_secs(10);
-
-/// How long an older speaker of this node is kept for sessions with routers to come up again. Chosen: one that does not come up in
-/// this time was down before.
-const SESSIONS_WITHIN: Duration = Duration::from_secs(10);
 
 /// What the loop works with.
 #[derive(Debug)]
@@ -86,20 +88,6 @@ enum Answer {
     Heard(Heard),
     /// To the writing of the kept snapshot.
     Kept(std::io::Result<()>),
-}
-
-/// Where this speaker stands with its node's turn.
-enum Standing {
-    /// It has not asked for it: there is no snapshot yet.
-    Preparing,
-    /// It asks for it.
-    Asking,
-    /// It speaks for the node since that moment, with the turn or, where none can be had, without.
-    Speaking(Option<Turn>, Timestamp),
-    /// Another one has asked for it: the sessions are being given up.
-    GivingUp(Turn, Request),
-    /// Another one has it.
-    GivenUp,
 }
 
 struct Speaker {
@@ -232,39 +220,6 @@ impl Speaker {
         }
     }
 
-    /// Another speaker of this node is ready to take over: ends the sessions with routers in the way that keeps the routes. The Lease is
-    /// left to the other one to take.
-    fn give_up(&mut self, request: Request) {
-        info!("another speaker of this node takes over: giving up the sessions with routers");
-        let standing = std::mem::replace(&mut self.standing, Standing::GivenUp);
-        if let Standing::Speaking(Some(turn), _) = standing {
-            self.standing = Standing::GivingUp(turn, request);
-        }
-        self.leave_bgp(Going::ToComeBack);
-    }
-
-    /// Does this speaker speak for its node? If it could and does not yet, it asks for its turn.
-    fn speaks(&mut self) -> bool {
-        if matches!(self.standing, Standing::Preparing) {
-            self.standing = Standing::Asking;
-            let state = self.context.state.clone();
-            self.answers.spawn(async move { Answer::Taken(Turn::take(state).await) });
-        }
-        !matches!(self.standing, Standing::Preparing | Standing::Asking)
-    }
-
-    /// Opens the gate once everything is as an older speaker of this node had it: the Lease is ours, or nobody's for want of an API server,
-    /// and the sessions are up again, or take longer than others should wait for.
-    fn open_gate(&self, plan: Option<&BgpPlan>, now: Timestamp) {
-        let Standing::Speaking(_, since) = self.standing else { return };
-        let has_standing = self.membership.valid_until().is_some() || self.fallback.is_stale();
-        let established = self.context.speaking.established();
-        let are_up = plan.is_none_or(|plan| plan.sessions.keys().all(|peer| established.contains(peer)));
-        if has_standing && (are_up || now.since(since) >= SESSIONS_WITHIN) {
-            self.context.gate.open();
-        }
-    }
-
     /// Steps 2 to 5; returns when the next round is due.
     async fn round(&mut self, now: Timestamp) -> Option<Timestamp> {
         self.membership.handle_timeout(now);
@@ -327,19 +282,6 @@ impl Speaker {
             self.resumption.resumed().poll_timeout(&self.timing),
         ];
         due.into_iter().flatten().min()
-    }
-
-    /// Keeps the snapshot for the next speaker of this node, where one is due. Only who speaks does.
-    fn keep(&mut self, snapshot: &Snapshot, now: Timestamp) {
-        if !matches!(self.standing, Standing::Speaking(..)) {
-            return;
-        }
-        let stores = Arc::clone(&self.context.stores);
-        let password = |name: &str, key: &str| stores.password(name, key).ok();
-        let answering = self.memory.applied.answering.keys().copied().collect();
-        if let Some(write) = self.fallback.keep(snapshot, &password, answering, now) {
-            self.answers.spawn_blocking(move || Answer::Kept(write()));
-        }
     }
 
     /// What this process knows beside the snapshot.
@@ -537,132 +479,6 @@ impl Speaker {
         let until = self.membership.valid_until().or(self.resumption.resumed().valid_until(&self.timing));
         // Layer 2 takes "no limit" where membership has "not at all".
         self.context.layer2.set_valid_until(Some(until.unwrap_or(Timestamp::ZERO)));
-    }
-
-    /// Writes the Speaker object where it does not say what there is to say; returns when to look again.
-    fn report(
-        &mut self,
-        announcements: &Announcements,
-        drain: Option<Drain>,
-        actions: &[Action],
-        now: Timestamp,
-    ) -> Option<Timestamp> {
-        if matches!(self.standing, Standing::GivenUp) {
-            // The object is another one's now.
-            return None;
-        }
-        let telling = self.telling(announcements, drain);
-        if self.reported.as_ref() == Some(&telling) {
-            return None;
-        }
-        let is_asked_for = actions.iter().any(|action| matches!(action, Action::Report(_)));
-        // What the decision does not know of (members, conflicts) keeps to the same interval.
-        let last = self.memory.applied.report.as_ref().map(|(_, at)| *at);
-        let paced = if is_asked_for { now } else { last.map_or(now, |at| at + REPORT_INTERVAL) };
-        let due = paced.max(self.report_not_before);
-        if self.reporting {
-            return None;
-        }
-        if due > now {
-            return Some(due);
-        }
-        self.reporting = true;
-        let (writer, node) = (self.context.writer.clone(), self.context.node.clone());
-        let status = telling.status(env!("CARGO_PKG_VERSION"), clock::wall_time());
-        self.answers.spawn(async move {
-            let outcome = writer.apply_speaker(&node, &status).await;
-            Answer::Reported(Box::new(telling), outcome)
-        });
-        None
-    }
-
-    /// Writes this node's keys in the statuses of BgpConf and BgpPeers where there is news; returns when to look again.
-    fn write_keys(&mut self, plan: Option<&BgpPlan>, snapshot: &Snapshot, now: Timestamp) -> Option<Timestamp> {
-        if matches!(self.standing, Standing::GivenUp) {
-            return None;
-        }
-        let telling = self.context.speaking.telling(plan?);
-        let (due, wake_at) = self.keys.due(&telling, snapshot, &self.context.node, now);
-        for due in due {
-            let (writer, node) = (self.context.writer.clone(), self.context.node.clone());
-            let is_key = due.news.is_some();
-            let (conf, peer) = match &due.target {
-                Target::Conf(_) => (telling.conf_key().filter(|_| is_key), None),
-                Target::Peer(peer) => (None, telling.peer_key(peer, Moment::read()).filter(|_| is_key)),
-            };
-            self.answers.spawn(async move {
-                let outcome = match &due.target {
-                    Target::Conf(name) => writer.apply_conf_key(&node, name, conf.as_ref()).await,
-                    Target::Peer(name) => writer.apply_peer_key(&node, name, peer.as_ref()).await,
-                };
-                Answer::Keyed(due, outcome)
-            });
-        }
-        wake_at
-    }
-
-    fn note_key(&mut self, due: Due, outcome: &Outcome) {
-        let written = match outcome {
-            Outcome::Written { .. } | Outcome::Unchanged { .. } => Written::Yes,
-            Outcome::Gone => Written::Gone,
-            Outcome::Refused { code, message } => {
-                warn!(code, message, target = ?due.target, "the API server refuses this node's key in a status; trying again later");
-                Written::No
-            }
-            failed => {
-                debug!(outcome = failed.category(), target = ?due.target, "this node's key in a status was not written");
-                Written::No
-            }
-        };
-        self.keys.note(due, written, clock::now());
-    }
-
-    fn telling(&self, announcements: &Announcements, drain: Option<Drain>) -> Telling {
-        let own = self.context.node.clone();
-        let interfaces = self.interfaces.borrow();
-        let macs = interfaces.by_name.values().filter_map(|i| i.mac.map(|mac| (i.name.clone(), mac)));
-        let owned = announcements.report.owned.keys().filter_map(|vip| {
-            let spec = announcements.layer2.get(vip)?;
-            Some((*vip, (spec.service.clone(), *self.since.get(vip)?)))
-        });
-        Telling {
-            macs: macs.collect(),
-            members: self.membership.alive().map(|(node, _)| node.clone()).chain([own]).collect(),
-            owned: owned.collect::<BTreeMap<IpAddr, (ServiceId, WallTime)>>(),
-            conflicts: self.conflicts.told(),
-            drain,
-            bgp: announcements.bgp.as_ref().map(|plan| self.context.speaking.telling(plan)),
-            staleness: self.fallback.staleness(),
-            incarnation: self.context.incarnation.clone(),
-            report: announcements.report.clone(),
-        }
-    }
-
-    fn note_report(&mut self, telling: Telling, outcome: &Outcome) {
-        self.reporting = false;
-        let now = clock::now();
-        match outcome {
-            Outcome::Written { .. } | Outcome::Unchanged { .. } => {
-                self.memory.applied.record(&Action::Report(telling.report.clone()), now);
-                self.reported = Some(telling);
-            }
-            Outcome::Refused { code, message } => {
-                warn!(code, message, "the API server refuses this node's Speaker object; trying again later");
-                self.report_not_before = now + REFUSED_RETRY;
-            }
-            failed => {
-                debug!(outcome = failed.category(), "the Speaker object was not written");
-                self.report_not_before = now + RETRY;
-            }
-        }
-    }
-}
-
-/// Waits until another speaker asks for the turn; for ever where there is none to be asked for. Cancel-safe.
-async fn asked(standing: &Standing) -> Request {
-    match standing {
-        Standing::Speaking(Some(turn), _) => turn.asked().await,
-        _ => std::future::pending().await,
     }
 }
 
