@@ -34,7 +34,7 @@ const COLUMNS: &[Column] = &[
     column("BgpConf", "age", "date", CREATED),
     column("BgpPeer", "address", "string", ".spec.conf.neighborAddress"),
     column("BgpPeer", "as", "integer", ".spec.conf.peerAs"),
-    column("BgpPeer", "ready", "string", READY),
+    column("BgpPeer", "established", "string", ".status.conditions[?(@.type=='Established')].status"),
     column("BgpPeer", "age", "date", CREATED),
     column("Speaker", "ready", "boolean", ".status.ready"),
     column("Speaker", "vips", "integer", ".status.layer2.ownedCount"),

@@ -111,6 +111,10 @@ pub mod condition {
     pub const CONFLICT: &str = "Conflict";
     /// Of an object: a field is set in both spellings, which disagree; the one of v1alpha2 counts.
     pub const SPELLINGS_DISAGREE: &str = "SpellingsDisagree";
+    /// Of a BgpConf or BgpPeer: its fields are understood.
+    pub const ACCEPTED: &str = "Accepted";
+    /// Of a BgpPeer: every node that is to have a session with it has one.
+    pub const ESTABLISHED: &str = "Established";
     /// Of a BgpConf: it is not named `default` and not used.
     pub const IGNORED: &str = "Ignored";
     /// Of an Eip: `status.used` was cut; the counters are exact.

@@ -14,7 +14,7 @@ struct List {
     at_least: usize,
 }
 
-const LISTS: [List; 7] = [
+const LISTS: [List; 9] = [
     List {
         heading: "## Services that are not ironlb's",
         words: || categories("crates/ipam/src/eligible.rs", "NotOurs"),
@@ -48,6 +48,20 @@ const LISTS: [List; 7] = [
         heading: "## Conditions of an Eip",
         words: || constants("crates/ipam/src/condition.rs", "/// Of an Eip"),
         at_least: 8,
+    },
+    List {
+        heading: "## Conditions of a BgpPeer and of the BgpConf",
+        words: || constants("crates/ipam/src/condition.rs", "/// Of a Bgp"),
+        at_least: 2,
+    },
+    List {
+        heading: "## Speakers",
+        words: || {
+            let source = read("crates/speaker/src/status.rs")?;
+            let kinds = source.lines().filter(|line| line.trim_start().starts_with("type_: \""));
+            Ok(kinds.flat_map(quoted).collect())
+        },
+        at_least: 1,
     },
     List {
         heading: "## Faults in objects",

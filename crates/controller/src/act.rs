@@ -11,6 +11,8 @@ pub(crate) async fn act(writer: &Writer, action: Action) -> Outcome {
         Action::PatchEip(patch) => writer.patch_eip(&patch).await,
         Action::PatchObject(patch) => writer.patch_conditions(&patch).await,
         Action::RemoveFinalizer { object, version } => writer.remove_finalizer(&object, version).await,
+        Action::RemoveKeys { object, version, nodes } => writer.remove_keys(&object, &nodes, version).await,
+        Action::DeleteSpeaker(node) => writer.delete_speaker(&node).await,
         Action::Emit(event) => {
             let message = format!("an Event is not a write on its object ({})", event.reason);
             Outcome::Refused { code: 0, message }

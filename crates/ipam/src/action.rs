@@ -1,6 +1,8 @@
 //! Everything the controller can do to the world.
 
-use ironlb_model::{EipPatch, ObjectPatch, ObjectRef, ResourceVersion, ServicePatch};
+use std::collections::BTreeSet;
+
+use ironlb_model::{EipPatch, NodeName, ObjectPatch, ObjectRef, ResourceVersion, ServicePatch};
 
 use crate::event::Event;
 
@@ -27,6 +29,17 @@ pub enum Action {
         /// The version it was seen at.
         version: ResourceVersion,
     },
+    /// Take the keys of nodes that are gone out of the status of a BgpConf or BgpPeer.
+    RemoveKeys {
+        /// The object.
+        object: ObjectRef,
+        /// The version it was seen at.
+        version: ResourceVersion,
+        /// The nodes.
+        nodes: BTreeSet<NodeName>,
+    },
+    /// Delete the Speaker of a node that is gone.
+    DeleteSpeaker(NodeName),
     /// Write an Event. It is tried once and its outcome is told to nobody.
     Emit(Event),
 }
@@ -39,7 +52,8 @@ impl Action {
             Self::PatchService(patch) => ObjectRef::Service(patch.id.clone()),
             Self::PatchEip(patch) => ObjectRef::Eip(patch.eip.clone()),
             Self::PatchObject(patch) => patch.object.clone(),
-            Self::RemoveFinalizer { object, .. } => object.clone(),
+            Self::RemoveFinalizer { object, .. } | Self::RemoveKeys { object, .. } => object.clone(),
+            Self::DeleteSpeaker(node) => ObjectRef::Speaker(node.clone()),
             Self::Emit(event) => event.object.clone(),
         }
     }
@@ -52,6 +66,8 @@ impl Action {
             Self::PatchEip(_) => "PatchEip",
             Self::PatchObject(_) => "PatchObject",
             Self::RemoveFinalizer { .. } => "RemoveFinalizer",
+            Self::RemoveKeys { .. } => "RemoveKeys",
+            Self::DeleteSpeaker(_) => "DeleteSpeaker",
             Self::Emit(_) => "Emit",
         }
     }

@@ -129,7 +129,7 @@ impl<'a> Announcers<'a> {
                 let peers = advertising.iter().flat_map(|(_, _, peers)| peers.iter().map(String::as_str)).collect();
                 format!("advertised by {} to {}", named("node", &nodes), named("BgpPeer", &peers))
             };
-            return found(ConditionStatus::True, BGP, message);
+            return found(ConditionStatus::True, "Bgp", message);
         }
         let reports = of_vip(&self.withheld, vip, |(vip, ..)| *vip);
         if !reports.is_empty() {
@@ -167,7 +167,7 @@ fn named(what: &str, names: &BTreeSet<&str>) -> String {
     format!("{} {what}{plural} ({}{more})", names.len(), some.join(", "))
 }
 
-/// The reason of a vip that nodes advertise to routers.
+/// The reason of a vip that nodes advertise to routers, as it stands in what is found.
 pub(crate) const BGP: &str = "Bgp";
 
 /// The reason of a vip that was given a moment ago.

@@ -30,6 +30,11 @@ pub const SECOND_DEFAULT: &str = "SecondDefault";
 /// Of an Eip with protocol `vip`: it is served by Layer 2.
 pub const SERVED_AS_LAYER2: &str = "ServedAsLayer2";
 
+/// Of a BgpConf or BgpPeer: its fields are understood.
+pub const ACCEPTED: &str = "Accepted";
+/// Of a BgpPeer: every node that is to have a session with it has one.
+pub const ESTABLISHED: &str = "Established";
+
 /// The reason of [`ADDRESS_ASSIGNED`] where nothing is amiss and nobody shares. Which of two Services gives way after a race of two
 /// leaders depends on it, so it is never used for anything else.
 pub(crate) const ASSIGNED: &str = "Assigned";

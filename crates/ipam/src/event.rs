@@ -37,6 +37,10 @@ pub struct Event {
     pub message: String,
 }
 
+/// Normal, on a BgpPeer: nodes have a session with it again, or for the first time.
+pub(crate) const SESSION_UP: &str = "SessionUp";
+/// Warning, on a BgpPeer: nodes have lost their session with it.
+pub(crate) const SESSION_DOWN: &str = "SessionDown";
 /// Normal: an address was given.
 pub(crate) const ASSIGN_IP: &str = "AssignIP";
 /// Warning: an address could not be given.

@@ -36,6 +36,7 @@
 mod action;
 mod announced;
 mod backoff;
+mod bgp;
 mod condition;
 mod conflict;
 mod diff;
@@ -61,8 +62,8 @@ mod verdict;
 
 pub use action::{Action, ActionId};
 pub use condition::{
-    ADDRESS_ASSIGNED, ANNOUNCED, CONFLICT, EXHAUSTED, HELD_OUTSIDE, OVERLAPPING, READY, RESERVATION_HELD,
-    SECOND_DEFAULT, SERVED_AS_LAYER2, USED_TRUNCATED,
+    ACCEPTED, ADDRESS_ASSIGNED, ANNOUNCED, CONFLICT, ESTABLISHED, EXHAUSTED, HELD_OUTSIDE, OVERLAPPING, READY,
+    RESERVATION_HELD, SECOND_DEFAULT, SERVED_AS_LAYER2, USED_TRUNCATED,
 };
 pub use conflict::Claim;
 pub use eligible::{NotOurs, Standing};

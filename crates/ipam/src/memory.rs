@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ironlb_model::{EipName, ObjectRef, ResourceVersion, ServiceId, Snapshot, Timestamp};
+use ironlb_model::{EipName, NodeName, ObjectRef, ResourceVersion, ServiceId, Snapshot, Timestamp};
 
 use crate::action::ActionId;
 use crate::backoff::delay;
+use crate::bgp::Watch;
 use crate::conflict::Conflicts;
 use crate::eligible::{Standing, standing};
 use crate::event::{self, Event, EventType};
@@ -103,6 +104,7 @@ pub struct Memory {
     contended: BTreeMap<ServiceId, Contention>,
     reuse: Reuse,
     conflicts: Conflicts,
+    watch: Watch,
     /// What of OpenELB was found last, and on which Eips that was told.
     told_openelb: (Vec<String>, BTreeSet<EipName>),
 }
@@ -125,6 +127,7 @@ impl Memory {
             contended: BTreeMap::new(),
             reuse: Reuse::default(),
             conflicts: Conflicts::default(),
+            watch: Watch::default(),
             told_openelb: (Vec::new(), BTreeSet::new()),
         }
     }
@@ -320,6 +323,18 @@ impl Memory {
         self.told_openelb = (Vec::new(), BTreeSet::new());
     }
 
+    /// The nodes that are gone and have left something behind, and when to look again. What is news about sessions is told.
+    pub(crate) fn watch_nodes(
+        &mut self,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> (BTreeSet<NodeName>, Option<Timestamp>) {
+        let (events, tell_at) = self.watch.observe(snapshot, now);
+        self.to_tell.extend(events);
+        let (gone, look_at) = self.watch.gone(snapshot, now);
+        (gone, [tell_at, look_at].into_iter().flatten().min())
+    }
+
     /// The Events that are due.
     pub(crate) fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.to_tell)
@@ -388,7 +403,9 @@ fn version_of(object: &ObjectRef, snapshot: &Snapshot) -> Option<ResourceVersion
         ObjectRef::Eip(name) => snapshot.eips.get(name).map(|e| e.version),
         ObjectRef::BgpConf(name) => snapshot.bgp_confs.get(name).map(|c| c.version),
         ObjectRef::BgpPeer(name) => snapshot.bgp_peers.get(name).map(|p| p.version),
-        ObjectRef::Node(_) | ObjectRef::Speaker(_) => None,
+        // It is deleted and never changed, so any version does.
+        ObjectRef::Speaker(node) => snapshot.speakers.get(node).map(|_| ResourceVersion(0)),
+        ObjectRef::Node(_) => None,
     }
 }
 

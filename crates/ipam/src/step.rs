@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ironlb_model::{Condition, ObjectRef, Service, Snapshot, Timestamp};
+use ironlb_model::{Condition, NodeName, ObjectRef, ResourceVersion, Service, Snapshot, Timestamp};
 
 use crate::action::{Action, ActionId};
 use crate::announced::Announcers;
+use crate::bgp::{conf_conditions, is_bgp_condition, peer_conditions};
 use crate::condition::{CONFLICT, replacement};
 use crate::diff;
 use crate::eligible::Standing;
@@ -162,25 +163,46 @@ impl Desk<'_> {
         }
     }
 
-    /// The conditions that tell of faults in a BgpConf or BgpPeer, and OpenELB's finalizer on them.
+    /// The conditions of BgpConfs and BgpPeers, what nodes that are gone have left in their statuses, and OpenELB's finalizer on them;
+    /// and the Speakers of such nodes.
     fn objects(&mut self) {
+        let (gone, look_at) = self.memory.watch_nodes(self.snapshot, self.now);
+        self.wake_at(look_at);
         let issues = issue_conditions(&self.snapshot.issues);
-        let of = |object: &ObjectRef| -> &[Condition] { issues.get(object).map_or(&[], Vec::as_slice) };
+        let ours = |kind: &str| is_issue_condition(kind) || is_bgp_condition(kind);
+        let with_issues = |object: &ObjectRef, mut conditions: Vec<Condition>| {
+            conditions.extend(issues.get(object).into_iter().flatten().cloned());
+            conditions
+        };
         let confs = self.snapshot.bgp_confs.values().map(|conf| {
             let object = ObjectRef::BgpConf(conf.name.clone());
-            let conditions = replacement(&conf.conditions, &conf.condition_times, of(&object), is_issue_condition);
-            (object, conf.version, conf.generation, conditions, conf.has_openelb_finalizer)
+            let wanted = with_issues(&object, conf_conditions(self.snapshot, conf));
+            let conditions = replacement(&conf.conditions, &conf.condition_times, &wanted, ours);
+            let nodes: BTreeSet<NodeName> = conf.nodes.keys().filter(|node| gone.contains(*node)).cloned().collect();
+            (object, conf.version, conf.generation, conditions, nodes, conf.has_openelb_finalizer)
         });
         let peers = self.snapshot.bgp_peers.values().map(|peer| {
             let object = ObjectRef::BgpPeer(peer.name.clone());
-            let conditions = replacement(&peer.conditions, &peer.condition_times, of(&object), is_issue_condition);
-            (object, peer.version, peer.generation, conditions, peer.has_openelb_finalizer)
+            let wanted = with_issues(&object, peer_conditions(self.snapshot, peer));
+            let conditions = replacement(&peer.conditions, &peer.condition_times, &wanted, ours);
+            let nodes = &peer.nodes & &gone;
+            (object, peer.version, peer.generation, conditions, nodes, peer.has_openelb_finalizer)
         });
-        let due: Vec<_> = confs
-            .chain(peers)
-            .filter(|(.., conditions, has_finalizer)| conditions.is_some() || *has_finalizer)
-            .collect();
-        for (object, version, generation, conditions, _) in due {
+        let mut due = Vec::new();
+        for (object, version, generation, conditions, nodes, has_finalizer) in confs.chain(peers) {
+            // One write at a time: what else is due goes once this one is seen.
+            if let Some(conditions) = conditions {
+                due.push((version, Action::PatchObject(ObjectPatch { object, version, generation, conditions })));
+            } else if !nodes.is_empty() {
+                due.push((version, Action::RemoveKeys { object, version, nodes }));
+            } else if has_finalizer {
+                due.push((version, Action::RemoveFinalizer { object, version }));
+            }
+        }
+        let speakers = self.snapshot.speakers.keys().filter(|node| gone.contains(*node));
+        due.extend(speakers.map(|node| (ResourceVersion(0), Action::DeleteSpeaker(node.clone()))));
+        for (version, action) in due {
+            let object = action.object();
             if self.may_write(&object) {
                 let write = Write {
                     id: ActionId::default(),
@@ -190,14 +212,6 @@ impl Desk<'_> {
                     conditions: Vec::new(),
                     events: Vec::new(),
                     uid: None,
-                };
-                // One write at a time: where both are due, the finalizer goes once the conditions are seen.
-                let action = match conditions {
-                    Some(conditions) => {
-                        let object = object.clone();
-                        Action::PatchObject(ObjectPatch { object, version, generation, conditions })
-                    }
-                    None => Action::RemoveFinalizer { object: object.clone(), version },
                 };
                 self.hand_out(object, write, action);
             }

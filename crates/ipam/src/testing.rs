@@ -401,7 +401,11 @@ pub(crate) fn carried_out(snapshot: &Snapshot, step: &Step, memory: &mut Memory,
                 after.eips.insert(eip.clone(), Arc::new(without));
                 version
             }
-            Action::RemoveFinalizer { .. } | Action::PatchObject(_) | Action::Emit(_) => continue,
+            Action::RemoveFinalizer { .. }
+            | Action::PatchObject(_)
+            | Action::RemoveKeys { .. }
+            | Action::DeleteSpeaker(_)
+            | Action::Emit(_) => continue,
         };
         memory.on_written(planned.id, Outcome::Written { version }, now);
     }

@@ -150,7 +150,11 @@ pub fn settled(mut snapshot: Snapshot) -> Snapshot {
                         };
                     }
                 }
-                Action::PatchObject(_) | Action::RemoveFinalizer { .. } | Action::Emit(_) => {}
+                Action::PatchObject(_)
+                | Action::RemoveFinalizer { .. }
+                | Action::RemoveKeys { .. }
+                | Action::DeleteSpeaker(_)
+                | Action::Emit(_) => {}
             }
         }
     }

@@ -116,7 +116,10 @@ impl World {
         match action {
             Action::PatchService(patch) => self.patch_service(patch),
             Action::PatchEip(patch) => Ok(self.patch_eip(patch)),
-            Action::RemoveFinalizer { .. } | Action::PatchObject(_) => Err(format!("nobody asked for {action:?}")),
+            Action::RemoveFinalizer { .. }
+            | Action::PatchObject(_)
+            | Action::RemoveKeys { .. }
+            | Action::DeleteSpeaker(_) => Err(format!("nobody asked for {action:?}")),
             Action::Emit(event) => {
                 if let Some(text) = event.message.strip_prefix("success to assign ip: ") {
                     let ironlb_model::ObjectRef::Service(id) = &event.object else { return Err(format!("{event:?}")) };
