@@ -3,6 +3,7 @@
 //! What a session is told is made in [`setup`] and [`routes`], pure; here it is compared with what the driver was told last, so that
 //! it hears of changes only.
 
+mod counts;
 mod keys;
 mod routes;
 mod setup;
@@ -19,6 +20,7 @@ use ironlb_model::{NodeName, Snapshot};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+pub(crate) use self::counts::{OpenElbCounts, SessionCounts};
 pub(crate) use self::keys::{Due, Keys, Target, Written};
 use self::setup::{Passwords, Wanted, wanted};
 pub(crate) use self::telling::{BgpTelling, Moment};
@@ -66,6 +68,16 @@ impl Speaking {
             unmet: BTreeMap::new(),
             has_left: false,
         }
+    }
+
+    /// What the sessions count.
+    pub(crate) fn counts(&self) -> SessionCounts {
+        SessionCounts(self.bgp.clone())
+    }
+
+    /// What of it OpenELB counts too, for this node.
+    pub(crate) fn openelb_counts(&self, node: &NodeName) -> OpenElbCounts {
+        OpenElbCounts(self.bgp.clone(), node.clone())
     }
 
     /// The BgpPeers with which a session is up.

@@ -57,14 +57,21 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         registry.register_collector(Box::new(InterfaceCounts(Arc::clone(&layer2))));
     });
 
+    let node = NodeName(node_name);
+    let restarted = state.as_ref().is_some_and(StateDirectory::was_here_before);
+    let speaking = Speaking::start(seed(&incarnation), restarted);
+    metrics.add(|registry| {
+        registry.sub_registry_with_prefix("speaker").register_collector(Box::new(speaking.counts()));
+    });
+    metrics.add_unprefixed(|registry| registry.register_collector(Box::new(speaking.openelb_counts(&node))));
+
     let clients = Clients::connect(&cluster.source()).await?;
     let stores = Arc::new(Stores::start(&clients, &cluster.namespace, Scope::speaker(true), &mut tasks));
     telemetry.serve(&readiness, metrics, &mut tasks, &shutdown)?;
 
-    let restarted = state.as_ref().is_some_and(StateDirectory::was_here_before);
     let context = Context {
-        speaking: Speaking::start(seed(&incarnation), restarted),
-        node: NodeName(node_name),
+        speaking,
+        node,
         incarnation,
         settings: cluster.settings(),
         stores,
