@@ -4,13 +4,18 @@
 //! [`ironlb_membership::Membership`] knows who is alive, claims vips, and says for which of them this node may answer, and until
 //! when. The loop feeds both with what it observes and carries out what they ask for.
 //!
-//! What it does not do: it holds no rule of election, of claims or of ARP, and it writes nothing but its node's Lease and its
-//! Speaker object.
+//! Beside it stand what outlives the process in a folder of the node (`state_directory.rs`): the last snapshot, for a restart while the API
+//! server is away (`fallback.rs`, `resume.rs`), and the turn by which two speakers of one node hand over at an upgrade (`hand_over.rs`).
+//!
+//! What it does not do: it holds no rule of election, of claims or of ARP, and it writes nothing but its node's Lease, its Speaker object
+//! and its own keys in the statuses of the BGP objects.
 //!
 //! Invariants:
-//! - nothing is answered that membership has not confirmed as ours, nor longer than it allows;
+//! - nothing is answered that membership has not confirmed as ours, nor longer than it allows; what is gone on with while no Lease can be
+//!   read (`resume.rs`) ends before the first one that can is acted on;
 //! - what is lost is answered no more before a Lease is written that gives it away;
-//! - nothing is decided before every watch has finished its first list.
+//! - nothing is decided before every watch has finished its first list, or nobody has answered for 5 s and a snapshot was kept on this boot;
+//! - no session is opened and no Lease taken while another speaker of the node has the turn and answers.
 //!
 //! Start reading at [`run()`], then `reconcile.rs`.
 
