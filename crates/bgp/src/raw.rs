@@ -217,3 +217,38 @@ pub(crate) fn request_realtime() -> io::Result<()> {
         error => Err(io::Error::from_raw_os_error(error)),
     }
 }
+
+/// Puts the calling thread in front of the other ordinary ones of its control group: nice -20, and looked at again after 0.1 ms.
+///
+/// For where [`request_realtime`] is refused, as in a control group of version 1 on a kernel that gives real time to groups.
+///
+/// # Errors
+/// `PermissionDenied` without CAP_SYS_NICE.
+pub(crate) fn request_precedence() -> io::Result<()> {
+    /// The kernel's `struct sched_attr` in its first form, which every kernel takes.
+    #[repr(C)]
+    struct Attributes {
+        size: u32,
+        policy: u32,
+        flags: u64,
+        nice: i32,
+        priority: u32,
+        /// In nanoseconds; for an ordinary thread the length of its turns, from Linux 6.12 on.
+        runtime: u64,
+        deadline: u64,
+        period: u64,
+    }
+    let attributes = Attributes {
+        size: u32::try_from(size_of::<Attributes>()).map_err(io::Error::other)?,
+        policy: 0,
+        flags: 0,
+        nice: -20,
+        priority: 0,
+        runtime: 100_000,
+        deadline: 0,
+        period: 0,
+    };
+    // SAFETY: thread 0 is the calling one; the attributes have the size that they say, are only read, and outlive the call.
+    let result = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

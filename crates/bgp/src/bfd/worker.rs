@@ -66,8 +66,8 @@ impl Worker {
 
     /// The thread's whole life.
     pub(super) fn run(mut self) {
-        match raw::request_realtime() {
-            Ok(()) => debug!("BFD runs in front of ordinary threads"),
+        match raw::request_realtime().or_else(|_| raw::request_precedence()) {
+            Ok(()) => debug!("BFD runs in front of other threads"),
             Err(error) => debug!(%error, "BFD runs at ordinary priority"),
         }
         loop {
