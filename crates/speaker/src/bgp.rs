@@ -189,3 +189,6 @@ fn is_same_session(before: &SessionStatus, now: &SessionStatus) -> bool {
         && before.advertised == now.advertised
         && before.interface == now.interface
 }
+
+#[cfg(test)]
+mod tests;
