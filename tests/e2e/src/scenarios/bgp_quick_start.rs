@@ -13,7 +13,8 @@ use ironlb_lab::{Neighbour, Router, RouterConfig, wait_for};
 use kube::api::Api;
 
 use crate::ground::Ground;
-use crate::release::checkout;
+use crate::owner;
+use crate::release::{self, checkout};
 use crate::runner::Scenario;
 use crate::stage::{PATIENCE, Stage};
 
@@ -150,7 +151,7 @@ pub fn by_entry(stage: &Stage, report: &Report) -> BTreeMap<String, usize> {
     by_node
 }
 
-/// The BgpPeer and the BgpConf show each node in OpenELB's form.
+/// The BgpPeer and the BgpConf show each node in OpenELB's form, the Speakers and the metrics show each session.
 async fn is_told(ground: &Ground<'_>) -> Result<()> {
     let stage = ground.stage();
     let peers: Api<BgpPeer> = Api::all(stage.site.client());
@@ -165,6 +166,9 @@ async fn is_told(ground: &Ground<'_>) -> Result<()> {
             let timers = own.timers_state.clone().unwrap_or_default();
             ensure!(timers.negotiated_hold_time.as_deref() == Some("9") && timers.uptime.is_some(), "{timers:?}");
         }
+        let conditions = status.conditions.unwrap_or_default();
+        let is_true = |kind: &str| conditions.iter().any(|c| c.type_ == kind && c.status == "True");
+        ensure!(is_true(condition::ACCEPTED) && is_true(condition::ESTABLISHED), "{conditions:?}");
         Ok(Some(()))
     })
     .await?;
@@ -179,5 +183,24 @@ async fn is_told(ground: &Ground<'_>) -> Result<()> {
         }
         Ok(Some(()))
     })
-    .await
+    .await?;
+    wait_for(PATIENCE, "an Event SessionUp on the BgpPeer", || async {
+        let fields = format!("--field-selector=involvedObject.name={PEER},reason=SessionUp");
+        let notes = stage.site.kubectl(&["get", "events", "-A", &fields, "-o=jsonpath={.items[*].message}"]).await?;
+        Ok((!notes.is_empty()).then_some(()))
+    })
+    .await?;
+    for (node, status) in owner::speakers(stage).await? {
+        let bgp = status.bgp.unwrap_or_default();
+        ensure!(bgp.established.as_deref() == Some("1/1") && bgp.advertised_count == Some(1), "{node}: {bgp:?}");
+        let session = bgp.sessions.unwrap_or_default().into_iter().next().context("a session")?;
+        ensure!(session.local_address.is_some() && session.established_time.is_some(), "{node}: {session:?}");
+    }
+    for pod in release::pods(stage, "speaker").await?.into_keys() {
+        let metrics = release::metrics(stage, &pod).await?;
+        ensure!(metrics.sum("ironlb_speaker_bgp_session_up", &["peer=\"router\""]) > 0.0, "{}", metrics.text());
+        let alias = metrics.sum("session_up", &["peerIP=\"192.168.0.241\""]);
+        ensure!((alias - 5.0).abs() < f64::EPSILON, "OpenELB's number of Established is 5, not {alias}");
+    }
+    Ok(())
 }
