@@ -7,8 +7,10 @@
 //! Beside it stand what outlives the process in a folder of the node (`state_directory.rs`): the last snapshot, for a restart while the API
 //! server is away (`fallback.rs`, `resume.rs`), and the turn by which two speakers of one node hand over at an upgrade (`hand_over.rs`).
 //!
-//! What it does not do: it holds no rule of election, of claims or of ARP, and it writes nothing but its node's Lease, its Speaker object
-//! and its own keys in the statuses of the BGP objects.
+//! BGP is decided in the same step; `bgp.rs` tells the driver what has changed, and what the sessions do wakes the loop.
+//!
+//! What it does not do: it holds no rule of election, of claims, of ARP or of BGP, and it writes nothing but its node's Lease, its
+//! Speaker object, and its node's own key in the statuses of BgpConf and BgpPeers.
 //!
 //! Invariants:
 //! - nothing is answered that membership has not confirmed as ours, nor longer than it allows; what is gone on with while no Lease can be
