@@ -1,11 +1,12 @@
 //! The routers of a site, ironlb's sessions with them, and the ways their kernels know to a vip.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
-use ironlb_lab::probe::{Probe, Probing};
+use ironlb_lab::probe::{Failure, Probe, Probing, Report};
 use ironlb_lab::{Bfd, Neighbour, Router, RouterConfig, wait_for};
 use serde_json::{Value, json};
 
@@ -165,4 +166,48 @@ pub fn probe(ground: &Ground<'_>, router: &Router, vip: Ipv4Addr, name: &str) ->
     let file = ground.stage().record(&format!("{}-{name}.log", ground.record(router.name())));
     let target = SocketAddr::from((vip, 80));
     Probe::start(&router.client()?, target, Probing::default(), &file).context("a client behind a router")
+}
+
+/// Waits until each client has had a second of answers more.
+///
+/// # Errors
+/// One has not.
+pub async fn more_answers(probes: &[(&Router, Probe)]) -> Result<()> {
+    for (router, probe) in probes {
+        let before = probe.so_far().ok();
+        wait_for(PATIENCE, &format!("answers behind {}", router.name()), || async {
+            Ok((probe.so_far().ok() >= before + 100).then_some(()))
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// What a client saw of a disruption.
+#[derive(Debug)]
+pub struct Seen {
+    /// So many connections were tried.
+    pub attempts: usize,
+    /// Why those failed that did.
+    pub failures: Vec<Failure>,
+    /// From the disruption to the start of the last attempt that failed.
+    pub until_last: Duration,
+}
+
+impl Seen {
+    /// Reads it from what a client measured; `begun` is the moment of the disruption.
+    #[must_use]
+    pub fn of(report: &Report, begun: SystemTime) -> Self {
+        let failed = || report.attempts.iter().filter_map(|a| Some((a.started, a.outcome.as_ref().err()?)));
+        let begun = begun.duration_since(report.started).unwrap_or_default();
+        let until_last = failed().map(|(started, _)| started.saturating_sub(begun)).max().unwrap_or_default();
+        Self { attempts: report.attempts.len(), failures: failed().map(|(_, failure)| *failure).collect(), until_last }
+    }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} connections failed", self.failures.len(), self.attempts)?;
+        if self.failures.is_empty() { Ok(()) } else { write!(f, ", the last {:.0?} after", self.until_last) }
+    }
 }

@@ -52,6 +52,8 @@ pub struct CapturedFrame {
     pub ether_type: u16,
     /// Where its packet was to go, if it carried one of IPv4.
     pub ipv4_destination: Option<Ipv4Addr>,
+    /// It opens a TCP connection: SYN without ACK.
+    pub is_opening: bool,
 }
 
 /// How one MAC claimed an address.
@@ -113,11 +115,23 @@ impl Recording {
         self.frames.iter().filter(|frame| frame.ipv4_destination == Some(address)).count()
     }
 
+    /// How many TCP connections to this address each station was handed the opening of.
+    #[must_use]
+    pub fn openings_to(&self, address: Ipv4Addr) -> BTreeMap<MacAddr, usize> {
+        let mut openings = BTreeMap::new();
+        for frame in self.frames.iter().filter(|f| f.is_opening && f.ipv4_destination == Some(address)) {
+            *openings.entry(frame.destination).or_default() += 1;
+        }
+        openings
+    }
+
     fn note(&mut self, received: &Received, bytes: &[u8]) {
         self.lost = received.lost;
         let Some((destination, source, ether_type)) = ethernet_header(bytes) else { return };
         let ipv4_destination = ipv4_destination(bytes).filter(|_| ether_type == 0x0800);
-        self.frames.push(CapturedFrame { at: received.at, source, destination, ether_type, ipv4_destination });
+        let is_opening = ipv4_destination.is_some() && opens_tcp(bytes);
+        let at = received.at;
+        self.frames.push(CapturedFrame { at, source, destination, ether_type, ipv4_destination, is_opening });
         if let Some(frame) = ArpFrame::parse(bytes) {
             self.arp.push(CapturedArp { at: received.at, frame });
         }
@@ -136,6 +150,15 @@ fn ipv4_destination(bytes: &[u8]) -> Option<Ipv4Addr> {
     let (_, rest) = bytes.split_at_checked(14 + 16)?;
     let (address, _) = rest.split_first_chunk::<4>()?;
     Some(Ipv4Addr::from(*address))
+}
+
+/// Protocol 6 with SYN and without ACK (RFC 9293 section 3.1), behind a header of IPv4 without a fragment's offset.
+fn opens_tcp(bytes: &[u8]) -> bool {
+    let Some((_, packet)) = bytes.split_at_checked(14) else { return false };
+    let header = usize::from(packet.first().copied().unwrap_or_default() & 0x0f) * 4;
+    let is_tcp =
+        packet.get(9) == Some(&6) && packet.get(6).is_some_and(|byte| byte & 0x1f == 0) && packet.get(7) == Some(&0);
+    is_tcp && packet.get(header + 13).is_some_and(|flags| flags & 0x12 == 0x02)
 }
 
 /// A capture that is running. Dropping it ends it; the file is complete then too.

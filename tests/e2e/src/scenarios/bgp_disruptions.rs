@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use ironlb_api::names::annotation;
-use ironlb_lab::probe::{Failure, Probe, Report};
+use ironlb_lab::probe::{Failure, Probe};
 use ironlb_lab::{Node, Router, Software, wait_for};
 
-use crate::fabric::{self, HOLD_TIME, Protection};
+use crate::fabric::{self, HOLD_TIME, Protection, Seen, more_answers};
 use crate::ground::Ground;
 use crate::release;
 use crate::runner::Scenario;
@@ -163,7 +163,7 @@ async fn once(
         let promise = promise(protection, disruption, router.software());
         let seen = Seen::of(&report, begun);
         println!("    {:>9}, {:<24} {:<5?} {seen}", disruption.name(), protection.name, router.software());
-        if let Err(miss) = seen.keeps(promise) {
+        if let Err(miss) = promise.is_kept(&seen) {
             misses.push(format!("{:?}: {miss:#}", router.software()));
         }
     }
@@ -174,56 +174,21 @@ async fn once(
     Ok(misses)
 }
 
-/// What a client saw.
-#[derive(Debug)]
-struct Seen {
-    attempts: usize,
-    failures: Vec<Failure>,
-    /// From the disruption to the start of the last attempt that failed.
-    until_last: Duration,
-}
-
-impl Seen {
-    fn of(report: &Report, begun: SystemTime) -> Self {
-        let failed = || report.attempts.iter().filter_map(|a| Some((a.started, a.outcome.as_ref().err()?)));
-        let begun = begun.duration_since(report.started).unwrap_or_default();
-        let until_last = failed().map(|(started, _)| started.saturating_sub(begun)).max().unwrap_or_default();
-        Self { attempts: report.attempts.len(), failures: failed().map(|(_, failure)| *failure).collect(), until_last }
-    }
-
-    fn keeps(&self, promise: Promise) -> Result<()> {
-        match promise {
-            Promise::Nothing => ensure!(self.failures.is_empty(), "nothing was to fail, and {self}"),
+impl Promise {
+    fn is_kept(self, seen: &Seen) -> Result<()> {
+        match self {
+            Promise::Nothing => ensure!(seen.failures.is_empty(), "nothing was to fail, and {seen}"),
             Promise::Rehash(changes) => {
                 ensure!(
-                    self.failures.len() <= changes,
-                    "nothing was to fail but by {changes} changes of a route, and {self}"
+                    seen.failures.len() <= changes,
+                    "nothing was to fail but by {changes} changes of a route, and {seen}"
                 );
-                ensure!(!self.failures.contains(&Failure::TimedOut), "a connection was led nowhere: {self}");
+                ensure!(!seen.failures.contains(&Failure::TimedOut), "a connection was led nowhere: {seen}");
             }
-            Promise::Outage(limit) => ensure!(self.until_last <= limit, "no longer than {limit:?}, and {self}"),
+            Promise::Outage(limit) => ensure!(seen.until_last <= limit, "no longer than {limit:?}, and {seen}"),
         }
         Ok(())
     }
-}
-
-impl std::fmt::Display for Seen {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} of {} connections failed", self.failures.len(), self.attempts)?;
-        if self.failures.is_empty() { Ok(()) } else { write!(f, ", the last {:.0?} after", self.until_last) }
-    }
-}
-
-/// Waits until each client has had a second of answers more.
-async fn more_answers(probes: &[(&Router, Probe)]) -> Result<()> {
-    for (router, probe) in probes {
-        let before = probe.so_far().ok();
-        wait_for(PATIENCE, &format!("answers behind {}", router.name()), || async {
-            Ok((probe.so_far().ok() >= before + 100).then_some(()))
-        })
-        .await?;
-    }
-    Ok(())
 }
 
 /// Does it, and tells when.

@@ -3,6 +3,8 @@
 //! `demo` shows it and takes all down. With `KEEP=1` it leaves the site up and says how to use it: `demo kubectl ...` and
 //! `demo exec HOST ...` work inside such a site, `demo down` takes it down.
 
+mod bgp;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -18,7 +20,7 @@ use ironlb_e2e::stage::{ASKER, CLIENT, PATIENCE, Stage};
 use ironlb_e2e::{evidence, failover, handover, manifests, owner, web};
 use ironlb_lab::arp::Asking;
 use ironlb_lab::capsule::State;
-use ironlb_lab::{Capsule, Lifetime, Node, SiteSpec, capsule, visit, wait_for};
+use ironlb_lab::{Capsule, Lifetime, Node, SiteSpec, Software, capsule, visit, wait_for};
 
 /// The pool of `examples/layer2/eip.yaml`.
 const EIP: &str = "layer2-pool";
@@ -83,11 +85,13 @@ fn show() -> Result<ExitCode> {
 /// The site, without ironlb.
 async fn site(console: &mut Console, capsule: &Capsule) -> Result<Stage> {
     console.step("A site on this machine");
-    console.say("Three nodes and two clients on one LAN, in network namespaces. On the nodes a real Kubernetes: etcd, API server,");
+    console.say("Three nodes, two clients and two routers on one LAN, in network namespaces; behind each router a client of its own.");
+    console.say("On the nodes a real Kubernetes: etcd, API server,");
     console.say("controller manager and scheduler; kubelet, containerd and kube-proxy (nftables) on each.");
     // In the site's own folder, which goes with it.
     let records = Path::new(capsule::SITE_FOLDER).join("demo");
-    let mut spec = SiteSpec::new(3).clients(2);
+    let routers = |spec: SiteSpec| spec.router_with_client(Software::Frr).router_with_client(Software::Frr);
+    let mut spec = routers(SiteSpec::new(3).clients(2));
     spec.progress = false;
     let (stage, took) = console.waiting("bringing the site up", Stage::bare(capsule, spec, &records)).await;
     let stage = stage?;
@@ -108,7 +112,8 @@ async fn on_site(console: &mut Console, stage: &Stage) -> Result<()> {
     wished(console, &ground).await?;
     refused(console, &ground).await?;
     fails_over(console, &ground, vip).await?;
-    freed(console, &ground, vip).await
+    freed(console, &ground, vip).await?;
+    bgp::show(console, &ground).await
 }
 
 async fn installed(console: &mut Console, stage: &Stage) -> Result<()> {
