@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use ironlb_api::names::annotation;
-use ironlb_lab::probe::{Failure, Probe};
-use ironlb_lab::{Node, Router, Software, wait_for};
+use ironlb_lab::probe::Failure;
+use ironlb_lab::{Node, Software, wait_for};
 
 use crate::fabric::{self, HOLD_TIME, Protection, Seen, more_answers};
 use crate::ground::Ground;
@@ -137,10 +137,7 @@ async fn once(
     let others: Vec<&str> = all.iter().copied().filter(|name| *name != node.name()).collect();
     fabric::leads_over(ground, vip, &all, PATIENCE).await?;
     let name = format!("{}-{}", disruption.name(), protection.name).replace(' ', "-");
-    let probes: Result<Vec<(&Router, Probe)>> =
-        site.routers().iter().map(|router| Ok((router, fabric::probe(ground, router, vip, &name)?))).collect();
-    let probes = probes?;
-    more_answers(&probes).await?;
+    let probes = fabric::probes(ground, vip, &name).await?;
 
     let begun = disrupt(ground, node, disruption).await?;
     if disruption.takes_node() {

@@ -162,7 +162,7 @@ async fn local(ground: &Ground<'_>) -> Result<()> {
         Ok(Some(()))
     })
     .await?;
-    let probe = fabric::probe(ground, frr, vip, "weights")?;
+    let probe = fabric::probe(ground, frr, vip, "weights").await?;
     wait_for(PATIENCE, "600 answers", || async { Ok((probe.so_far().ok() >= 600).then_some(())) }).await?;
     let report = tokio::task::spawn_blocking(move || probe.stop()).await??;
     let pods = crate::web::ready_pods(ground).await?;

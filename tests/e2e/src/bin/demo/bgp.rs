@@ -71,8 +71,8 @@ async fn spread(console: &mut Console, ground: &Ground<'_>, vip: Ipv4Addr) -> Re
     console.step("The router spreads connections over the nodes");
     let stage = ground.stage();
     let router = stage.site.router(1);
+    let probe = fabric::probe(ground, router, vip, "spread").await?;
     let mut capture = stage.capture("demo-spread")?;
-    let probe = fabric::probe(ground, router, vip, "spread")?;
     let (come, _) = console
         .waiting("connections from behind a router", async {
             ironlb_lab::wait_for(PATIENCE, "answers", || async {
@@ -108,10 +108,7 @@ async fn node_dies(console: &mut Console, ground: &Ground<'_>, vip: Ipv4Addr) ->
     console.step(&format!("The power of {} is cut", doomed.name()));
     console.say(&format!("The pods are moved to {}, so that only a way there is lost. Behind each router a client connects 100 times a second.", survivor.name()));
     console.waiting("moving the pods", ground.web_on(survivor.name())).await.0?;
-    let probes: Result<Vec<_>> =
-        stage.site.routers().iter().map(|router| Ok((router, fabric::probe(ground, router, vip, "demo")?))).collect();
-    let probes = probes?;
-    fabric::more_answers(&probes).await?;
+    let probes = fabric::probes(ground, vip, "demo").await?;
     doomed.cable(false)?;
     let begun = SystemTime::now();
     doomed.cut_power().await?;
