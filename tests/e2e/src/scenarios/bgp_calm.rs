@@ -1,5 +1,6 @@
 //! What befalls the whole cluster at once withdraws nothing that works.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -32,22 +33,20 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     ground.service("web").await?;
     let vip = ground.served("web").await?;
     fabric::leads_over(ground, vip, &nodes, PATIENCE).await?;
+    let capture = stage.capture(&ground.record("lan"))?;
     let probe = fabric::probe(ground, site.router(1), vip, "calm").await?;
     let watch = Watch { started: tokio::time::Instant::now() };
 
-    site.kubectl(&[&["cordon"], nodes.as_slice()].concat()).await?;
-    watch.holds(ground, vip, &nodes, "all nodes are cordoned").await?;
-    site.kubectl(&[&["uncordon"], nodes.as_slice()].concat()).await?;
-
-    let drain = |value: &'static str| {
-        let mut command = vec!["annotate", "node", "--overwrite"];
-        command.extend(&nodes);
-        command.push(value);
-        command
-    };
-    site.kubectl(&drain("ironlb.io/drain=true")).await?;
-    watch.holds(ground, vip, &nodes, "all nodes are to be drained").await?;
-    site.kubectl(&drain("ironlb.io/drain-")).await?;
+    let all = |command: &[&'static str], value: &[&'static str]| [command, nodes.as_slice(), value].concat();
+    site.kubectl(&all(&["cordon"], &[])).await?;
+    watch.settles(ground, vip, &nodes, "all nodes are cordoned").await?;
+    site.kubectl(&all(&["uncordon"], &[])).await?;
+    watch.settles(ground, vip, &nodes, "no node is cordoned").await?;
+    let annotate = ["annotate", "node", "--overwrite"];
+    site.kubectl(&all(&annotate, &["ironlb.io/drain=true"])).await?;
+    watch.settles(ground, vip, &nodes, "all nodes are to be drained").await?;
+    site.kubectl(&all(&annotate, &["ironlb.io/drain-"])).await?;
+    watch.settles(ground, vip, &nodes, "no node is to be drained").await?;
 
     site.api_server().stop().await?;
     watch.holds(ground, vip, &nodes, "the API server is gone").await?;
@@ -66,6 +65,8 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     release::all_well(stage, PATIENCE).await?;
     watch.holds(ground, vip, &nodes, "the API server is back").await?;
     let report = tokio::task::spawn_blocking(move || probe.stop()).await??;
+    // Its file is for whoever wants to know where a connection went that failed.
+    drop(capture);
     println!("    {} of {} connections failed", report.failed(), report.attempts.len());
     // Marking node after node changes the router's ways four times; each may break a connection that is under way just then.
     let failures = report.by_failure();
@@ -80,20 +81,44 @@ struct Watch {
 }
 
 impl Watch {
+    /// Nodes are marked one after the other, and until the last one is, the others leave to it what it can take: there is always a
+    /// way, and in the end all of them.
+    async fn settles(&self, ground: &Ground<'_>, vip: Ipv4Addr, nodes: &[&str], why: &str) -> Result<()> {
+        self.tell(why);
+        let calm = std::cell::Cell::new(0_usize);
+        wait_for(PATIENCE, &format!("the routers to keep leading over all nodes when {why}"), || async {
+            let mut all = true;
+            for router in ground.stage().site.routers() {
+                let ways = fabric::ways(router, vip).await?;
+                if ways.is_empty() {
+                    return Ok(Some(Err(anyhow::anyhow!("{} has no way to {vip} when {why}", router.name()))));
+                }
+                all &= ways.len() == nodes.len();
+            }
+            calm.set(if all { calm.get() + 1 } else { 0 });
+            Ok((calm.get() >= LOOKS).then_some(Ok(())))
+        })
+        .await?
+    }
+
     /// The routers lead over these nodes now, and for as long as a speaker would take to act several times over.
-    async fn holds(&self, ground: &Ground<'_>, vip: std::net::Ipv4Addr, nodes: &[&str], why: &str) -> Result<()> {
-        println!("    {:4.1} s: {why}", self.started.elapsed().as_secs_f64());
-        // Nodes are marked one after the other: until the last one is, the others leave to it what it can take.
-        fabric::leads_over(ground, vip, nodes, PATIENCE).await.with_context(|| format!("when {why}"))?;
-        let begun = tokio::time::Instant::now();
-        // What is to be seen is that nothing happens, so this takes its time: a change reaches a router within 0.1 s.
-        while begun.elapsed() < Duration::from_secs(2) {
+    async fn holds(&self, ground: &Ground<'_>, vip: Ipv4Addr, nodes: &[&str], why: &str) -> Result<()> {
+        self.tell(why);
+        for _ in 0..LOOKS {
             for router in ground.stage().site.routers() {
                 let ways = fabric::ways(router, vip).await?;
                 ensure!(ways.len() == nodes.len(), "{} leads over {ways:?} when {why}", router.name());
             }
+            // What is to be seen is that nothing happens, so this takes its time: a change reaches a router within 0.1 s.
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Ok(())
     }
+
+    fn tell(&self, why: &str) {
+        println!("    {:4.1} s: {why}", self.started.elapsed().as_secs_f64());
+    }
 }
+
+/// So many looks in a row show that nothing changes any more. Chosen: at 0.1 s from one to the next 2 s, in which a speaker acts twenty times.
+const LOOKS: usize = 20;
