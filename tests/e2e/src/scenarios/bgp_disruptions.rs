@@ -1,6 +1,6 @@
 //! What happens to a node or its speaker, under every protection of its sessions, as clients behind FRR and BIRD see it.
 //!
-//! `docs/bgp.md` has the promises as a table; here they are [`promise`].
+//! `docs/bgp.md` has the promises as a table; here they are `promise`.
 
 use std::time::{Duration, SystemTime};
 
