@@ -64,8 +64,8 @@ impl Disruption {
 enum Promise {
     /// No connection fails, and the router changes no route.
     Nothing,
-    /// No connection fails, but for one that is under way in the moment in which the router leads it to another node, at each of so
-    /// many changes of the route: that node does not know it. The kernel's hash over the next hops does so to some of the
+    /// No connection fails, but for those that are under way in the moment in which the router leads them to another node, at each
+    /// of so many changes of the route: that node does not know them. The kernel's hash over the next hops does so to some of the
     /// connections whenever their number changes, whoever the speaker is.
     Rehash(usize),
     /// Connections to the node fail for no longer than this.
@@ -175,12 +175,10 @@ impl Promise {
     fn is_kept(self, seen: &Seen) -> Result<()> {
         match self {
             Promise::Nothing => ensure!(seen.failures.is_empty(), "nothing was to fail, and {seen}"),
-            Promise::Rehash(changes) => {
-                ensure!(
-                    seen.failures.len() <= changes,
-                    "nothing was to fail but by {changes} changes of a route, and {seen}"
-                );
-                ensure!(!seen.failures.contains(&Failure::TimedOut), "a connection was led nowhere: {seen}");
+            Self::Rehash(changes) => {
+                ensure!(seen.moments <= changes, "nothing was to fail but at {changes} changes of a route, and {seen}");
+                let broken = seen.failures.iter().all(|failure| *failure == Failure::Broken);
+                ensure!(broken, "nothing was to fail but what was under way, and {seen}: {:?}", seen.failures);
             }
             Promise::Outage(limit) => ensure!(seen.until_last <= limit, "no longer than {limit:?}, and {seen}"),
         }
