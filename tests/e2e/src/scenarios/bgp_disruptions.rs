@@ -76,8 +76,8 @@ enum Promise {
 fn promise(protection: Protection, disruption: Disruption, router: Software) -> Promise {
     match disruption {
         Upgrade | Kill if protection.graceful && !protection.bfd => Promise::Nothing,
-        // BFD says on purpose that it goes, and the routers keep what graceful restart lets them keep.
-        Upgrade if protection.graceful => Promise::Nothing,
+        // FRR keeps the routes where TCP closes before BFD goes down on purpose; BIRD lets them go (`docs/design/interop.md`).
+        Upgrade if protection.graceful && router == Software::Frr => Promise::Nothing,
         // Away and back again.
         Upgrade | Kill => Promise::Rehash(2),
         Drain | Shutdown => Promise::Rehash(2),
