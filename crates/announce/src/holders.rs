@@ -24,7 +24,8 @@ impl Holders<'_> {
 /// Every vip of a Service of ours. A Service that is being deleted gives its addresses up.
 ///
 /// Two Services may share an address while their ports are disjoint. Where they are not (two leaders gave it out at once, or a port
-/// was changed since), the one that got it first is served.
+/// was changed since), the one that got it first is served. One that nobody gave the address to, whose status somebody has filled
+/// in, comes after all that were given it.
 pub(crate) fn holders(snapshot: &Snapshot) -> BTreeMap<IpAddr, Holders<'_>> {
     let mut vips: BTreeMap<IpAddr, Holders<'_>> = BTreeMap::new();
     for service in snapshot.services.values().filter(|s| !s.deleting && snapshot.settings.selects(s)) {
@@ -32,8 +33,8 @@ pub(crate) fn holders(snapshot: &Snapshot) -> BTreeMap<IpAddr, Holders<'_>> {
             vips.entry(vip).or_default().served.push(service);
         }
     }
-    for holders in vips.values_mut().filter(|holders| holders.served.len() > 1) {
-        holders.served.sort_by_key(|s| (s.assigned_at, s.created, &s.id));
+    for (vip, holders) in vips.iter_mut().filter(|(_, holders)| holders.served.len() > 1) {
+        holders.served.sort_by_key(|s| (!was_given(s, *vip), s.assigned_at, s.created, &s.id));
         holders.served.dedup_by_key(|s| &s.id);
         let mut served: Vec<&Service> = Vec::new();
         for service in std::mem::take(&mut holders.served) {
@@ -46,4 +47,12 @@ pub(crate) fn holders(snapshot: &Snapshot) -> BTreeMap<IpAddr, Holders<'_>> {
         holders.served = served;
     }
     vips
+}
+
+/// Is there a trace on the Service that ironlb or OpenELB gave it this address? `ipam::sharing` asks the same.
+fn was_given(service: &Service, vip: IpAddr) -> bool {
+    match service.remembered.as_slice() {
+        [] => service.has_openelb_finalizer,
+        given => given.contains(&vip),
+    }
 }

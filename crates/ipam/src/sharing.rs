@@ -92,7 +92,8 @@ pub(crate) enum Tenure {
 ///
 /// A race of two leaders is told from a mix that OpenELB left behind, or that a later change of a port made, by the conditions: a
 /// Service that joined knowingly or was adopted is marked by another reason than `Assigned`. Of two that both believe to be alone
-/// the one that got the address later gives way. Whatever is in doubt is kept.
+/// the one that got the address later gives way. So does one whose status somebody else has filled in, to one that was given the
+/// address. Whatever is in doubt is kept.
 pub(crate) fn tenure(service: &Service, address: IpAddr, taken: &Taken<'_>, settings: &Settings) -> Tenure {
     let mut first: Option<&Service> = None;
     let mut coming: Option<&Service> = None;
@@ -130,11 +131,23 @@ pub(crate) fn tenure(service: &Service, address: IpAddr, taken: &Taken<'_>, sett
     }
 }
 
-/// Did two leaders give the address to both at the same time, and to this one later? One that wishes for the address and fits
-/// the other may stay, as a newcomer that shares.
+/// Did two leaders give the address to both at the same time, and to this one later, or did nobody ever give it to this one? One that
+/// wishes for the address and fits the other may stay, as a newcomer that shares.
 fn gives_way(service: &Service, other: &Service, address: IpAddr, between: Option<Clash>) -> bool {
+    if was_given(service, address) != was_given(other, address) {
+        return between.is_some() && was_given(other, address);
+    }
     let lawful = between.is_none() && service.wish.contains(&address);
     believes_alone(service) && believes_alone(other) && !lawful && seniority(other, service) == Ordering::Less
+}
+
+/// Is there a trace on the Service that ironlb or OpenELB gave it this address? If not, somebody else has written it into the status.
+/// `announce::holders` asks the same.
+fn was_given(service: &Service, address: IpAddr) -> bool {
+    match service.remembered.as_slice() {
+        [] => service.has_openelb_finalizer,
+        given => given.contains(&address),
+    }
 }
 
 /// Was it told that it has its address to itself?

@@ -355,6 +355,11 @@ fn of_two_services_with_one_port_the_older_is_served() {
     // It was given later, so it is the newer one, whatever its age.
     edit_service(&mut site, "b", |s| s.assigned_at = Some(WallTime(30)));
     assert_eq!(owners(&site, vip(0), &views(2)), [node_name(0)]);
+    // One was given it, and of the other, which has no time, only the status says so: somebody wrote it there.
+    edit_service(&mut site, "b", |s| s.remembered = vec![vip(0)]);
+    assert_eq!(owners(&site, vip(0), &views(2)), [node_name(1)]);
+    edit_service(&mut site, "a", |s| s.has_openelb_finalizer = true);
+    assert_eq!(owners(&site, vip(0), &views(2)), [node_name(0)], "OpenELB gave it that one, before ironlb came");
 }
 
 #[test]

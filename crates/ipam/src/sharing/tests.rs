@@ -1,6 +1,6 @@
 //! A row for each rule of sharing.
 
-use ironlb_model::{OptIn, Port, Service, ServiceId, Sharing, TrafficPolicy, Transport};
+use ironlb_model::{ConditionStatus, OptIn, Port, Service, ServiceId, Sharing, TrafficPolicy, Transport};
 
 use crate::Standing;
 use crate::testing::*;
@@ -109,5 +109,28 @@ fn after_a_race_of_two_leaders_the_later_holder_gives_way() {
         ));
         assert_eq!(vips(&plan, "n/a"), ips(&["10.0.0.1"]), "{reason}");
         assert_eq!(reasons(&plan, "n/a"), ["SharedClash"], "{reason}");
+    }
+}
+
+#[test]
+fn who_was_not_given_the_address_gives_way_to_who_was() {
+    let pool = eip("a", "10.0.0.1-10.0.0.9").default_eip();
+    let given = |id: &str| told(service(id).created(5).holds(&["10.0.0.1"]), "Assigned", 5);
+    let given = |id: &str| given(id).with(|s| s.remembered = ips(&["10.0.0.1"]));
+    let written = || service("n/w").created(1).holds(&["10.0.0.1"]);
+    let waiting = told(written(), "EipFull", 1).with(|s| s.conditions[0].status = ConditionStatus::False);
+    let moved = told(written(), "Assigned", 1).with(|s| s.remembered = ips(&["10.0.0.7"]));
+    for (what, newcomer) in [("new", written()), ("it waited", waiting), ("it held another", moved)] {
+        let plan = planned(&snapshot(std::slice::from_ref(&pool), &[given("n/g"), newcomer]));
+        assert_eq!((vips(&plan, "n/g"), reasons(&plan, "n/g")), (ips(&["10.0.0.1"]), Vec::<&str>::new()), "{what}");
+        let verdict = plan.verdict(&ServiceId::new("n", "w")).unwrap();
+        assert_eq!(verdict.released, ips(&["10.0.0.1"]), "{what}");
+        assert!(verdict.addresses().all(|address| address != ips(&["10.0.0.1"])[0]), "{what}");
+        assert_eq!(verdict.vips.len(), 1, "{what}");
+    }
+    // Whoever fits in keeps it, and of two whose statuses somebody wrote nobody knows which is right.
+    for holders in [[given("n/g"), written().ports(&[443])], [service("n/g").holds(&["10.0.0.1"]), written()]] {
+        let plan = planned(&snapshot(std::slice::from_ref(&pool), &holders));
+        assert_eq!((vips(&plan, "n/g"), vips(&plan, "n/w")), (ips(&["10.0.0.1"]), ips(&["10.0.0.1"])));
     }
 }
