@@ -292,7 +292,10 @@ fn matches_namespace(eip: &Eip, namespace: &NamespaceName, snapshot: &Snapshot) 
     let has_labels = || {
         let labels = snapshot.namespaces.get(namespace).map(|n| &n.labels);
         !eip.namespace_selector.is_empty()
-            && eip.namespace_selector.iter().all(|(key, value)| labels.is_some_and(|l| l.get(key) == Some(value)))
+            && eip
+                .namespace_selector
+                .iter()
+                .all(|(key, value)| labels.is_some_and(|l| l.get(key) == Some(value.as_str())))
     };
     !has_namespaces(eip) || eip.namespaces.contains(namespace) || has_labels()
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use ironlb_model::{
     AddressRange, Announcement, BgpReport, Condition, ConditionStatus, ConflictDetection, Eip, EipStatus, FamilyPolicy,
-    IngressAddress, InterfaceChoice, InterfaceName, IpFamily, Namespace, Node, NodeName, OptIn, Pool, Port, Prefix,
-    Reservation, Reservee, ResourceVersion, RouteSettings, Service, ServiceId, Sharing, Snapshot, SpeakerReport,
-    Timestamp, TrafficPolicy, Transport, WallTime, WithheldVip,
+    IngressAddress, InterfaceChoice, InterfaceName, IpFamily, Labels, Namespace, Node, NodeName, OptIn, Pool, Port,
+    Prefix, Reservation, Reservee, ResourceVersion, RouteSettings, Service, ServiceId, Sharing, Snapshot,
+    SpeakerReport, Timestamp, TrafficPolicy, Transport, WallTime, WithheldVip,
 };
 
 use crate::action::Action;
@@ -65,8 +65,8 @@ pub(crate) fn service(id: &str) -> Service {
         traffic_policy: TrafficPolicy::Cluster,
         health_check_node_port: None,
         ports: [tcp(80)].into(),
-        selector: BTreeMap::new(),
-        labels: BTreeMap::new(),
+        selector: Labels::default(),
+        labels: Labels::default(),
         eip_label: None,
         has_openelb_finalizer: false,
         ingress: Vec::new(),
@@ -233,7 +233,7 @@ pub(crate) fn snapshot(eips: &[Eip], services: &[Service]) -> Snapshot {
     }
     for service in services {
         let namespace = &service.id.namespace;
-        let labels = BTreeMap::new();
+        let labels = Labels::default();
         snapshot
             .namespaces
             .entry(namespace.clone())
@@ -271,7 +271,7 @@ pub(crate) fn add_speaker(
     snapshot.speakers.insert(name.clone(), Arc::new(report));
     let ready = Node {
         name: name.clone(),
-        labels: BTreeMap::new(),
+        labels: Labels::default(),
         addresses: Vec::new(),
         ready: true,
         cordoned: false,

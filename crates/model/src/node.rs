@@ -1,11 +1,10 @@
 //! Nodes and namespaces.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{NamespaceName, NodeName};
+use crate::{Labels, NamespaceName, NodeName};
 
 /// Why a node is being emptied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -39,7 +38,7 @@ pub struct Node {
     /// The name.
     pub name: NodeName,
     /// Labels, for `nodeSelector`.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// Its InternalIP addresses, in order.
     pub addresses: Vec<IpAddr>,
     /// Condition `Ready` is `True`.
@@ -58,5 +57,5 @@ pub struct Namespace {
     /// The name.
     pub name: NamespaceName,
     /// Labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::Labels;
+
 /// How a [`Requirement`] looks at a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Operator {
@@ -53,14 +55,14 @@ impl Selector {
 
     /// Does it hold for an object with these labels?
     #[must_use]
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+    pub fn matches(&self, labels: &Labels) -> bool {
+        self.labels.iter().all(|(key, value)| labels.get(key) == Some(value.as_str()))
             && self.expressions.iter().all(|requirement| requirement.matches(labels))
     }
 }
 
 impl Requirement {
-    fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+    fn matches(&self, labels: &Labels) -> bool {
         let value = labels.get(&self.key);
         match self.operator {
             Operator::In => value.is_some_and(|value| self.values.contains(value)),
@@ -86,7 +88,7 @@ mod tests {
             operator,
             values: values.iter().map(|value| (*value).to_owned()).collect(),
         };
-        let object = labels(&[("zone", "a"), ("tier", "edge")]);
+        let object = Labels::from([("zone", "a"), ("tier", "edge")]);
         for (pairs, expressions, want) in [
             (&[][..], vec![], true),
             (&[("zone", "a")], vec![], true),
@@ -104,6 +106,6 @@ mod tests {
             let selector = Selector { labels: labels(pairs), expressions };
             assert_eq!(selector.matches(&object), want, "{selector:?}");
         }
-        assert!(!Selector::never().matches(&object) && !Selector::never().matches(&labels(&[])));
+        assert!(!Selector::never().matches(&object) && !Selector::never().matches(&Labels::default()));
     }
 }

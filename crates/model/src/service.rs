@@ -1,11 +1,11 @@
 //! A Service, as far as ironlb looks at it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EipName, IpFamily, ResourceVersion, ServiceId, WallTime};
+use crate::{EipName, IpFamily, Labels, ResourceVersion, ServiceId, WallTime};
 
 /// What the annotation `lb.kubesphere.io/v1alpha1` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -161,9 +161,9 @@ pub struct Service {
     /// The ports.
     pub ports: BTreeSet<Port>,
     /// `spec.selector`.
-    pub selector: BTreeMap<String, String>,
+    pub selector: Labels,
     /// Labels, for `serviceSelector`.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// Label `eip.openelb.kubesphere.io/v1alpha2`: a projection, never a proof.
     pub eip_label: Option<EipName>,
     /// OpenELB's finalizer is on it.

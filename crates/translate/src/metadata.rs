@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ironlb_model::{Condition, ConditionStatus, ResourceVersion, WallTime};
+use ironlb_model::{Condition, ConditionStatus, Labels, ResourceVersion, WallTime};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 
 /// The API server's version of the object as a number; zero where there is none, which no server ever sends.
@@ -27,8 +27,13 @@ pub(crate) fn has_finalizer(metadata: &meta::ObjectMeta, name: &str) -> bool {
 }
 
 /// The labels, empty where there are none.
-pub(crate) fn labels(metadata: &meta::ObjectMeta) -> BTreeMap<String, String> {
-    metadata.labels.clone().unwrap_or_default()
+pub(crate) fn labels(metadata: &meta::ObjectMeta) -> Labels {
+    pairs(metadata.labels.as_ref())
+}
+
+/// The pairs of a map that may be absent.
+pub(crate) fn pairs(given: Option<&BTreeMap<String, String>>) -> Labels {
+    given.into_iter().flatten().map(|(key, value)| (key.as_str(), value.as_str())).collect()
 }
 
 /// The annotation of that name.

@@ -84,6 +84,8 @@ pub fn namespace(object: &core::Namespace) -> Namespace {
 
 #[cfg(test)]
 mod tests {
+    use ironlb_model::Labels;
+
     use super::*;
     use serde_json::{Value, json};
 
@@ -99,7 +101,7 @@ mod tests {
             read,
             Node {
                 name: "n1".into(),
-                labels: [].into(),
+                labels: Labels::default(),
                 addresses: vec![],
                 ready: false,
                 cordoned: false,
@@ -122,7 +124,7 @@ mod tests {
         }));
         assert!(read.ready && read.cordoned && read.excluded);
         assert_eq!(read.addresses, ["192.0.2.1".parse::<std::net::IpAddr>().unwrap(), "2001:db8::1".parse().unwrap()]);
-        assert_eq!(read.labels.get("rack").map(String::as_str), Some("a"));
+        assert_eq!(read.labels.get("rack"), Some("a"));
     }
 
     #[test]

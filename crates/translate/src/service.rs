@@ -85,7 +85,7 @@ pub fn service(object: &core::Service) -> (Service, Vec<Issue>) {
         },
         health_check_node_port: spec.health_check_node_port.and_then(|p| u16::try_from(p).ok()).filter(|p| *p != 0),
         ports: spec.ports.iter().flatten().filter_map(port).collect(),
-        selector: spec.selector.clone().unwrap_or_default(),
+        selector: metadata::pairs(spec.selector.as_ref()),
         labels: metadata::labels(meta),
         eip_label: eip_name(meta.labels.as_ref().and_then(|l| l.get(label::EIP)).map(String::as_str)),
         has_openelb_finalizer: finalizer::OF_SERVICES.iter().any(|finalizer| metadata::has_finalizer(meta, finalizer)),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ironlb_ipam::{Action, InFlight, Limits, Memory, plan, step};
 use ironlb_model::{
     AddressRange, Announcement, BgpReport, Change, ConditionWrite, ConflictDetection, Eip, EipStatus, FamilyPolicy,
-    IngressAddress, InterfaceChoice, IpFamily, Node, NodeName, OptIn, Pool, Port, Prefix, ResourceVersion,
+    IngressAddress, InterfaceChoice, IpFamily, Labels, Node, NodeName, OptIn, Pool, Port, Prefix, ResourceVersion,
     RouteSettings, Service, ServiceId, ServicePatch, Sharing, Snapshot, SpeakerReport, Timestamp, TrafficPolicy,
     Transport, WallTime,
 };
@@ -242,8 +242,8 @@ fn service(id: ServiceId, eip: &str, created: i64) -> Service {
         traffic_policy: TrafficPolicy::Cluster,
         health_check_node_port: None,
         ports: [80, 443].map(|number| Port { transport: Transport::Tcp, number }).into(),
-        selector: BTreeMap::from([("app".to_owned(), id.name.clone())]),
-        labels: BTreeMap::from([("app".to_owned(), id.name.clone())]),
+        selector: [("app", id.name.clone())].into(),
+        labels: [("app", id.name.clone())].into(),
         eip_label: None,
         has_openelb_finalizer: false,
         ingress: Vec::<IngressAddress>::new(),
@@ -257,7 +257,7 @@ fn service(id: ServiceId, eip: &str, created: i64) -> Service {
 fn node(name: &NodeName) -> Node {
     Node {
         name: name.clone(),
-        labels: BTreeMap::new(),
+        labels: Labels::default(),
         addresses: Vec::new(),
         ready: true,
         cordoned: false,

@@ -53,7 +53,7 @@ pub(super) fn default_conf(snapshot: &Snapshot) -> Option<&OwnSide> {
 /// The rack of a node, where racks matter.
 pub(super) fn rack_of<'a>(node: &'a Node, conf: &OwnSide) -> Option<&'a str> {
     conf.as_per_rack.as_ref()?;
-    node.labels.get(RACK).map(String::as_str).filter(|rack| !rack.is_empty())
+    node.labels.get(RACK).filter(|rack| !rack.is_empty())
 }
 
 /// A node's own BGP identifier: its first IPv4 InternalIP, else 32 bits of FNV-1a of its name (RFC 6286 asks for a number that no other

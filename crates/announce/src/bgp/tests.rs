@@ -145,7 +145,7 @@ fn who_may_is_judged_by_selector_endpoints_and_peers() {
         (
             "nodeSelector of the Eip",
             |s| {
-                edit_node(s, 3, |node| _ = node.labels.insert("edge".into(), "yes".into()));
+                edit_node(s, 3, |node| node.labels = [("edge", "yes")].into());
                 let edge = Selector::labels([("edge".to_owned(), "yes".to_owned())].into());
                 edit_eip(s, |eip| eip.node_selector = Some(edge));
             },
@@ -154,7 +154,7 @@ fn who_may_is_judged_by_selector_endpoints_and_peers() {
         (
             "nodeSelector of the BgpPeer",
             |s| {
-                edit_node(s, 4, |node| _ = node.labels.insert("edge".into(), "yes".into()));
+                edit_node(s, 4, |node| node.labels = [("edge", "yes")].into());
                 let edge = Selector::labels([("edge".to_owned(), "yes".to_owned())].into());
                 put_peer(s, "leaf1", Peering { node_selector: Some(edge), ..peering("192.0.2.254", 65001) });
             },
@@ -356,7 +356,7 @@ fn nodes_without_a_session_are_advertised_by_those_that_have_one() {
             .collect()
     };
     assert_eq!(next_hops(&snapshot, &with_paths), ["10.255.0.1"], "the others have sessions of their own");
-    edit_node(&mut snapshot, 0, |node| _ = node.labels.insert("edge".into(), "yes".into()));
+    edit_node(&mut snapshot, 0, |node| node.labels = [("edge", "yes")].into());
     let edge = Selector::labels([("edge".to_owned(), "yes".to_owned())].into());
     let only_one = Peering { node_selector: Some(edge), ..peering("192.0.2.254", 65001) };
     put_peer(&mut snapshot, "leaf1", only_one.clone());
@@ -402,7 +402,7 @@ fn racks_have_their_own_as_number_and_identifiers() {
     };
     snapshot.bgp_confs.insert("default".to_owned(), conf(racks));
     assert_eq!((own(&snapshot).asn.get(), own(&snapshot).router_id.to_string()), (65000, "192.0.2.9".to_owned()));
-    edit_node(&mut snapshot, 0, |node| _ = node.labels.insert("openelb.kubesphere.io/rack".into(), "a".into()));
+    edit_node(&mut snapshot, 0, |node| node.labels = [("openelb.kubesphere.io/rack", "a")].into());
     assert_eq!((own(&snapshot).asn.get(), own(&snapshot).router_id.to_string()), (65100, "10.255.0.1".to_owned()));
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ironlb_model::{DrainCause, InterfaceChoice, NodeName, Selector, ServiceId, TrafficPolicy};
+use ironlb_model::{DrainCause, InterfaceChoice, Labels, NodeName, Selector, ServiceId, TrafficPolicy};
 use proptest::prelude::*;
 
 use super::*;
@@ -51,7 +51,7 @@ prop_compose! {
             edit_node(&mut snapshot, n, |node| {
                 (node.cordoned, node.excluded, node.ready) = (cordoned, excluded, ready);
                 node.drain = (drain == 0).then_some(DrainCause::Annotation);
-                node.labels.insert("rack".to_owned(), (n % 2).to_string());
+                node.labels = [("rack", (n % 2).to_string())].into();
             });
             let mut reported = report(n);
             if is_off_lan && choice == 0 {
@@ -301,7 +301,7 @@ const BROKEN: &[Broken] = &[
         |s, v, m, n| {
             let mut s = s.clone();
             for node in s.nodes.values_mut().filter(|_| n > NOW) {
-                Arc::make_mut(node).labels.clear();
+                Arc::make_mut(node).labels = Labels::default();
             }
             decide(&s, v, m, n)
         },

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use ironlb_model::{
     AddressRange, Announcement, BgpReport, ConflictDetection, Eip, EipName, EipStatus, Endpoint, Endpoints,
-    FamilyPolicy, IngressAddress, Interface, InterfaceChoice, Interfaces, IpFamily, MacAddr, Node, NodeName, OptIn,
-    Pool, Port, Prefix, ReportedInterface, ResourceVersion, RouteSettings, Service, ServiceId, Sharing, Snapshot,
-    SpeakerReport, TrafficPolicy, Transport, WallTime,
+    FamilyPolicy, IngressAddress, Interface, InterfaceChoice, Interfaces, IpFamily, Labels, MacAddr, Node, NodeName,
+    OptIn, Pool, Port, Prefix, ReportedInterface, ResourceVersion, RouteSettings, Service, ServiceId, Sharing,
+    Snapshot, SpeakerReport, TrafficPolicy, Transport, WallTime,
 };
 
 /// An address from its text.
@@ -51,8 +51,8 @@ pub(crate) fn service(name: &str, vips: &[IpAddr]) -> Service {
         traffic_policy: TrafficPolicy::Cluster,
         health_check_node_port: None,
         ports: BTreeSet::from([Port { transport: Transport::Tcp, number: 80 }]),
-        selector: BTreeMap::new(),
-        labels: BTreeMap::new(),
+        selector: Labels::default(),
+        labels: Labels::default(),
         eip_label: None,
         has_openelb_finalizer: false,
         ingress: vips.iter().map(|vip| IngressAddress::Ip(*vip)).collect(),
@@ -104,7 +104,7 @@ pub(crate) fn eip(name: &str, prefix: &str) -> Eip {
 pub(crate) fn node(n: u32) -> Node {
     Node {
         name: node_name(n),
-        labels: BTreeMap::new(),
+        labels: Labels::default(),
         addresses: vec![node_address(n)],
         ready: true,
         cordoned: false,

@@ -135,12 +135,7 @@ fn a_wish_goes_to_the_eip_that_contains_it() {
 
 #[test]
 fn without_name_and_wish_bound_eips_go_before_the_default() {
-    let labelled = |s: Service, tier: &str| {
-        let tier = tier.to_owned();
-        s.with(|s| {
-            s.labels.insert("tier".to_owned(), tier);
-        })
-    };
+    let labelled = |s: Service, tier: &str| s.with(|s| s.labels = [("tier", tier)].into());
     let selector = || Some(Selector::labels([("tier".to_owned(), "edge".to_owned())].into()));
     let eips = [
         eip("default", "10.0.0.0/24").default_eip(),
@@ -164,7 +159,7 @@ fn namespaces_are_bound_by_label_too() {
         e.namespace_selector.insert("team".to_owned(), "red".to_owned());
     });
     let mut snapshot = snapshot(&[pool], &[service("n/s"), service("m/s")]);
-    let red = Namespace { name: "n".into(), labels: [("team".to_owned(), "red".to_owned())].into() };
+    let red = Namespace { name: "n".into(), labels: [("team", "red")].into() };
     snapshot.namespaces.insert("n".into(), std::sync::Arc::new(red));
     let plan = planned(&snapshot);
     assert_eq!(vips(&plan, "n/s"), ips(&["10.0.1.0"]));

@@ -6,9 +6,7 @@ use crate::testing::*;
 use crate::usage;
 
 fn edge(id: &str) -> ironlb_model::Service {
-    service(id).with(|s| {
-        s.labels.insert("tier".to_owned(), "edge".to_owned());
-    })
+    service(id).with(|s| s.labels = [("tier", "edge")].into())
 }
 
 #[test]

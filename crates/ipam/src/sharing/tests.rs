@@ -8,10 +8,9 @@ use crate::testing::*;
 #[test]
 fn an_address_is_shared_only_by_an_explicit_wish_and_with_other_ports() {
     let local = |s: Service, app: &str| {
-        let app = app.to_owned();
         s.with(|s| {
             s.traffic_policy = TrafficPolicy::Local;
-            s.selector.insert("app".to_owned(), app);
+            s.selector = [("app", app)].into();
         })
     };
     let web = || service("n/web").holds(&["10.0.0.1"]);

@@ -147,7 +147,7 @@ fn nodes_without_a_session_are_further_paths() {
     let mut several = Peering { node_selector: Some(selects), ..peering() };
     several.families = [(IpFamily::V4, FamilySettings { add_path_send: 2 })].into();
     let mut snapshot = with_peers(&[("leaf", several)]);
-    site::edit_node(&mut snapshot, 0, |node| _ = node.labels.insert("edge".into(), "yes".into()));
+    site::edit_node(&mut snapshot, 0, |node| node.labels = [("edge", "yes")].into());
     let routes = routes_of(&snapshot);
     let next_hops: Vec<NextHop> = routes.values().map(|attributes| attributes.next_hop).collect();
     let other = snapshot.nodes[&site::node_name(1)].addresses[0];

@@ -61,12 +61,8 @@ fn the_quick_start_is_read_as_it_is_meant() {
             health_check_node_port: Some(30123),
             ports: [Port { transport: Transport::Tcp, number: 80 }, Port { transport: Transport::Udp, number: 53 }]
                 .into(),
-            selector: [("app".to_owned(), "web".to_owned())].into(),
-            labels: [
-                ("app".to_owned(), "web".to_owned()),
-                ("eip.openelb.kubesphere.io/v1alpha2".to_owned(), "pool".to_owned())
-            ]
-            .into(),
+            selector: [("app", "web")].into(),
+            labels: [("app", "web"), ("eip.openelb.kubesphere.io/v1alpha2", "pool")].into(),
             eip_label: Some("pool".into()),
             has_openelb_finalizer: true,
             ingress: vec![IngressAddress::Ip("192.0.2.7".parse().unwrap())],
