@@ -223,7 +223,7 @@ pub struct SpeakerSessionFamily {
     /// How many prefixes the router was told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advertised: Option<i64>,
-    /// How many prefixes the router has announced; they are counted and not used.
+    /// How many prefixes the router has announced and not withdrawn; they are counted, up to 10000, and not used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub received: Option<i64>,
 }

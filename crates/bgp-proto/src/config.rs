@@ -91,8 +91,8 @@ impl Timing {
 pub struct FamilyConfig {
     /// How many paths of one prefix are sent to a peer that takes several (RFC 7911); none: never more than one.
     pub add_path: Option<NonZeroU8>,
-    /// How many prefixes the peer may send before the session is ended (RFC 4486); none: any number. They are counted and not
-    /// kept, yet to count them they have to be told apart: with a limit, up to that many are remembered, without their attributes.
+    /// How many prefixes the peer may send before the session is ended (RFC 4486); none: any number. Their attributes are not kept;
+    /// to be counted once each, up to this many prefixes are remembered, without a limit up to [`crate::COUNTED_AT_MOST`].
     pub maximum_prefixes: Option<u32>,
 }
 

@@ -104,6 +104,8 @@ pub enum Notice {
     TreatedAsWithdraw(Fault),
     /// Attributes of an UPDATE were wrong and passed over.
     AttributeDiscarded(Fault),
+    /// The peer has announced more prefixes of this family than are counted ([`crate::COUNTED_AT_MOST`]).
+    MoreThanCounted(Family),
     /// A second connection was closed, and the session goes on with the first.
     CollisionResolved {
         /// The one that was closed.

@@ -44,7 +44,8 @@
 //!
 //! Invariants:
 //! - at most one connection is Established, at most two exist;
-//! - no byte sequence panics, and memory does not grow with what a peer sends (with a prefix limit: by the limit);
+//! - no byte sequence panics, and memory does not grow with what a peer sends beyond a bound (prefixes are told apart up to the
+//!   limit of their family, or [`COUNTED_AT_MOST`], to be counted once each);
 //! - no OPEN is sent before [`Input::Desired`] came: an End-of-RIB always tells the truth;
 //! - what is pending is a difference of two tables and never a queue;
 //! - [`codec`] is the only module that knows bytes.
@@ -82,6 +83,6 @@ pub use input::{BfdState, ConnectionId, Down, Input, Notice, Output};
 pub use negotiate::{Negotiated, NegotiatedFamily, NegotiatedRestart, Refusal, negotiate};
 pub use peer::{Counters, Peer};
 pub use reason::{DownReason, Stop};
-pub use received::Received;
+pub use received::{COUNTED_AT_MOST, Received};
 pub use rib_out::{RibOut, Sent, Spelling};
 pub use route::{Attributes, Community, ExtendedCommunity, LargeCommunity, NextHop, Origin, PathId, RouteKey, Routes};

@@ -72,7 +72,7 @@ pub struct SessionStatus {
     pub pending: u64,
     /// How many routes of the desired ones cannot be said in this session, by reason.
     pub withheld: BTreeMap<Withheld, u64>,
-    /// How many prefixes the peer has announced, by family.
+    /// How many prefixes the peer has announced and not withdrawn, by family, counted up to [`ironlb_bgp_proto::COUNTED_AT_MOST`].
     pub received: BTreeMap<Family, u64>,
     /// BFD, where the session has it.
     pub bfd: Option<bfd::Status>,

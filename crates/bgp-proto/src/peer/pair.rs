@@ -290,6 +290,7 @@ fn converges(plan: Plan, hold: HoldTime) -> Result<(), TestCaseError> {
     for peer in &world.peers {
         prop_assert!(peer.rib_out().is_drained());
         prop_assert_eq!(peer.received().announced(Family::Ipv4Unicast), 20);
+        prop_assert_eq!(peer.received().held(Family::Ipv4Unicast), 20);
     }
     Ok(())
 }

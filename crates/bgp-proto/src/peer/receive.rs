@@ -101,7 +101,11 @@ impl Peer {
         let end = update.end_of_rib.map(Notice::EndOfRibReceived);
         self.outputs.extend(faults.into_iter().chain(discarded).chain(end).map(Output::Notice));
         match self.received.count(&update, &self.config) {
-            Ok(()) => self.step(slot, Event::Update),
+            Ok(passed_over) => {
+                let notices = passed_over.into_iter().map(Notice::MoreThanCounted);
+                self.outputs.extend(notices.map(Output::Notice));
+                self.step(slot, Event::Update);
+            }
             Err((reason, notification)) => self.step(slot, Event::End(reason, Some(notification))),
         }
     }

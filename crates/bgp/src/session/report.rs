@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ironlb_bgp_proto::codec::iana::{cease, error};
-use ironlb_bgp_proto::{Counters, Down, DownReason, Family, Negotiated, Notice, OwnAddresses, Peer, State};
+use ironlb_bgp_proto::{
+    COUNTED_AT_MOST, Counters, Down, DownReason, Family, Negotiated, Notice, OwnAddresses, Peer, State,
+};
 use ironlb_model::Timestamp;
 use tracing::{debug, info, warn};
 
@@ -134,6 +136,12 @@ impl Report {
                 warn!(peer, fault = ?fault, "an UPDATE was wrong: its routes count as withdrawn");
             }
             Notice::AttributeDiscarded(fault) => debug!(peer, fault = ?fault, "an attribute was passed over"),
+            Notice::MoreThanCounted(family) => warn!(
+                peer,
+                family = family.category(),
+                counted = COUNTED_AT_MOST,
+                "the peer announces more prefixes than are counted; none is used: let the router send none to this node"
+            ),
             Notice::CollisionResolved { .. } => debug!(peer, "of two connections one was closed"),
             Notice::ConnectionRefused(_) => debug!(peer, "a connection of the peer's was closed: not now"),
             Notice::WaitingForBfd => info!(peer, "connected; waiting for BFD before the OPEN"),
@@ -221,10 +229,7 @@ impl Report {
         self.status.pending = count(peer.rib_out().pending());
         self.status.withheld = peer.rib_out().withheld().iter().map(|(why, number)| (*why, count(*number))).collect();
         self.status.advertised = carried(peer, |family| count(peer.rib_out().advertised(family)));
-        self.status.received = carried(peer, |family| {
-            let (announced, withdrawn) = (peer.received().announced(family), peer.received().withdrawn(family));
-            peer.received().held(family).map_or(announced.saturating_sub(withdrawn), count)
-        });
+        self.status.received = carried(peer, |family| count(peer.received().held(family)));
         (self.is_urgent, self.is_awaited, self.is_stale, self.posted_at) = (false, false, false, now());
         let (name, status) = (&*self.name, &self.status);
         self.board.post(|all| match all.sessions.get_mut(name) {

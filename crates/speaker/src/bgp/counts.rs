@@ -81,7 +81,11 @@ impl Collector for SessionCounts {
         }
         for (name, help, of_received) in [
             ("bgp_prefixes_advertised", "Prefixes the router was told", false),
-            ("bgp_prefixes_received", "Prefixes the router has announced; they are not used", true),
+            (
+                "bgp_prefixes_received",
+                "Prefixes the router has announced and not withdrawn, counted up to 10000; they are not used",
+                true,
+            ),
         ] {
             let mut prefixes = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             for (peer, session) in &status.sessions {
