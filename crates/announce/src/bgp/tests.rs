@@ -226,6 +226,29 @@ fn a_node_steps_back_only_for_a_better_one_that_has_a_session() {
     assert_eq!(reason(&drained, 3), Some("Draining"));
 }
 
+/// NotReady for a minute and more: one node leaves to the others, and where it is most of them that says nothing about them.
+#[test]
+fn a_node_that_is_not_ready_for_long_steps_back_unless_most_are() {
+    for (unready, now, want) in [
+        (&[0][..], 159, &[0, 1, 2][..]),
+        (&[0], 160, &[1, 2]),
+        (&[0, 1], 160, &[0, 1, 2]),
+        (&[0, 1, 2], 160, &[0, 1, 2]),
+        (&[0, 1, 2], 86_400, &[0, 1, 2]),
+    ] {
+        let mut snapshot = bgp_site(3, 1);
+        unready.iter().for_each(|n| edit_node(&mut snapshot, *n, |node| node.ready = false));
+        let advertises = |n: &u32| {
+            let mut memory = Memory::default();
+            decide_for(&snapshot, &view(*n, 3), &mut memory, at(100));
+            let later = decide_for(&snapshot, &view(*n, 3), &mut memory, at(now)).bgp.unwrap();
+            // One that steps back says so first.
+            later.vips.get(&vip(0)).is_some_and(|route| route.withdraw_at.is_none())
+        };
+        assert_eq!((0..3).filter(advertises).collect::<Vec<_>>(), want, "{unready:?} NotReady since 100, at {now}");
+    }
+}
+
 /// A node that cannot renew its Lease owns nothing in Layer 2, and goes on advertising.
 #[test]
 fn a_node_without_a_lease_goes_on_advertising() {
