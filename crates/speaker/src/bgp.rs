@@ -4,6 +4,7 @@
 //! it hears of changes only.
 
 mod counts;
+mod departure;
 mod keys;
 mod routes;
 mod setup;
@@ -14,13 +15,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ironlb_announce::{BgpPlan, SHUTDOWN_WAIT};
-use ironlb_bgp::{Bgp, Leave, SessionStatus, Setup, Status};
+use ironlb_bgp::{Bgp, SessionStatus, Setup, Status};
 use ironlb_bgp_proto::{Routes, State};
-use ironlb_model::{NodeName, Snapshot};
+use ironlb_model::{NodeName, Snapshot, Timestamp};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 pub(crate) use self::counts::{OpenElbCounts, SessionCounts};
+pub(crate) use self::departure::Going;
+use self::departure::{Departure, HandedOver, kept};
 pub(crate) use self::keys::{Due, Keys, Target, Written};
 use self::setup::{Passwords, Wanted, wanted};
 pub(crate) use self::telling::{BgpTelling, Moment};
@@ -31,15 +34,6 @@ const WITHDRAWAL: Duration = Duration::from_secs(1);
 /// The longest that [`Speaking::leave`] takes: the wait, the withdrawal, and what the driver allows itself.
 pub(crate) const LEAVE_WITHIN: Duration = SHUTDOWN_WAIT.saturating_add(Duration::from_secs(5));
 
-/// How this speaker goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Going {
-    /// Another one comes in its place, or it comes back: routers that can are to keep the routes.
-    ToComeBack,
-    /// The node is being emptied or shut down: routers are to take other nodes before this one is gone.
-    ForGood,
-}
-
 /// The sessions of this node.
 #[derive(Debug)]
 pub(crate) struct Speaking {
@@ -48,6 +42,9 @@ pub(crate) struct Speaking {
     /// What the driver was told last.
     setup: Setup,
     routes: BTreeMap<String, Arc<Routes>>,
+    /// What of them is about to go, and what they are without it, where something is.
+    handed_over: HandedOver,
+    remaining: BTreeMap<String, Arc<Routes>>,
     /// The sessions it could not be told of, and why.
     unmet: BTreeMap<String, String>,
     /// What was last looked at. Only [`Speaking::changed`] looks, or what is new would wake nobody.
@@ -65,6 +62,8 @@ impl Speaking {
             bgp,
             setup: Setup::default(),
             routes: BTreeMap::new(),
+            handed_over: HandedOver::default(),
+            remaining: BTreeMap::new(),
             unmet: BTreeMap::new(),
             has_left: false,
         }
@@ -123,6 +122,15 @@ impl Speaking {
                 self.routes.insert(name.clone(), routes);
             }
         }
+        self.handed_over = HandedOver::of(plan);
+        self.remaining.clear();
+        if self.handed_over.until.is_some() {
+            let kept = kept(plan);
+            for (name, spec) in kept.sessions.iter().filter(|(name, _)| setup.sessions.contains_key(*name)) {
+                let routes = routes::routes(&kept, name, spec, self.seen.sessions.get(name), snapshot, own);
+                self.remaining.insert(name.clone(), Arc::new(routes));
+            }
+        }
         if setup != self.setup {
             info!(sessions = setup.sessions.len(), "the sessions with routers are configured anew");
             self.bgp.configure(setup.clone());
@@ -135,34 +143,30 @@ impl Speaking {
         BgpTelling::new(plan, &self.unmet, Arc::clone(&self.seen))
     }
 
+    /// What is to be done at the end, were it now.
+    fn departure(&self, going: Going, now: Timestamp) -> Departure {
+        Departure::new(going, &self.handed_over, self.remaining.clone(), now)
+    }
+
     /// Begins to leave; what is returned goes through with it, `None` where that has begun. From now on nothing that is decided reaches
     /// the driver.
-    pub(crate) fn leave(&mut self, going: Going) -> Option<impl Future<Output = ()> + Send + use<>> {
+    pub(crate) fn leave(&mut self, going: Going, now: Timestamp) -> Option<impl Future<Output = ()> + Send + use<>> {
         if std::mem::replace(&mut self.has_left, true) {
             return None;
         }
+        let Departure { wait, routes, how } = self.departure(going, now);
         let bgp = self.bgp.clone();
-        let mut setup = self.setup.clone();
         let has_sessions = !self.established().is_empty();
         Some(async move {
-            match going {
-                Going::ForGood if has_sessions => {
-                    for session in setup.sessions.values_mut() {
-                        session.graceful_shutdown = true;
-                    }
-                    let names: Vec<String> = setup.sessions.keys().cloned().collect();
-                    bgp.configure(setup);
-                    info!(seconds = SHUTDOWN_WAIT.as_secs(), "routers are told to take other nodes");
-                    tokio::time::sleep(SHUTDOWN_WAIT).await;
-                    for name in names {
-                        bgp.advertise(&name, Arc::default());
-                    }
-                    tokio::time::sleep(WITHDRAWAL).await;
-                    bgp.leave(Leave::ForGood("the node is being emptied".to_owned())).await;
+            if has_sessions && !routes.is_empty() {
+                info!(seconds = wait.as_secs_f32(), "routers are left to take other nodes");
+                tokio::time::sleep(wait).await;
+                for (name, routes) in routes {
+                    bgp.advertise(&name, routes);
                 }
-                Going::ForGood => bgp.leave(Leave::ForGood("the node is being emptied".to_owned())).await,
-                Going::ToComeBack => bgp.leave(Leave::ForRestart).await,
+                tokio::time::sleep(WITHDRAWAL).await;
             }
+            bgp.leave(how).await;
         })
     }
 }

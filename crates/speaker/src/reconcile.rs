@@ -212,7 +212,7 @@ impl Speaker {
 
     /// Begins to end the sessions with routers, once.
     fn leave_bgp(&mut self, going: Going) {
-        if let Some(leaving) = self.context.speaking.leave(going) {
+        if let Some(leaving) = self.context.speaking.leave(going, clock::now()) {
             self.answers.spawn(async move {
                 leaving.await;
                 Answer::LeftBgp

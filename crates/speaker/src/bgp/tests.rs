@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 
 use ironlb_announce::{LocalView, Memory, step};
+use ironlb_bgp::Leave;
 use ironlb_bgp_proto::{BfdUse, Family, NextHop, PathId};
 use ironlb_model::{
     Announcement, Asn, BfdSettings, BgpConf, BgpPeer, FamilySettings, GracefulRestart, IpFamily, Neighbor, OwnSide,
@@ -214,4 +215,41 @@ fn a_key_is_written_on_news_and_not_more_often_than_it_may() {
     let none = BgpTelling::new(&plan(&snapshot), &BTreeMap::new(), Arc::default());
     let (due, _) = Keys::default().due(&none, &snapshot, &own(), at(0));
     assert!(due.contains(&Due { target: Target::Peer("leaf".to_owned()), news: None }), "{due:?}");
+}
+
+/// A node that is being emptied, in the course of its decisions: what it would do, were it asked to end just then.
+#[tokio::test]
+async fn who_is_emptied_ends_after_what_it_hands_over_and_leaves_the_rest_to_who_keeps_it() {
+    let at = |seconds: u64| Timestamp::ZERO + Duration::from_secs(seconds);
+    let mut snapshot = with_peers(&[("leaf", peering())]);
+    for n in 0..3 {
+        let report = Arc::make_mut(snapshot.speakers.get_mut(&site::node_name(n)).expect("it is in the site"));
+        report.bgp.established = ["leaf".to_owned()].into();
+    }
+    let candidates: BTreeSet<NodeName> = (0..3).map(site::node_name).collect();
+    let established = ["leaf".to_owned()].into();
+    let view = LocalView { candidates, bgp: true, ready: true, established, ..LocalView::new(own()) };
+    let (mut memory, mut speaking) = (Memory::default(), Speaking::start(1, false));
+    let mut at_the_end = |snapshot: &Snapshot, now| {
+        let plan = step(snapshot, &view, &mut memory, now).announcements.bgp.expect("this speaker runs BGP");
+        speaking.apply(&plan, snapshot, &own(), &no_password);
+        let Departure { wait, routes, how } = speaking.departure(Going::ForGood, now);
+        let left: Option<usize> = routes.get("leaf").map(|routes| routes.len());
+        (wait.as_secs(), left, how)
+    };
+    let for_good = Leave::ForGood("the node is being emptied".to_owned());
+    at_the_end(&snapshot, at(10));
+    let drain = |snapshot: &mut Snapshot, n| {
+        site::edit_node(snapshot, n, |node| node.drain = Some(ironlb_model::DrainCause::Annotation));
+    };
+    drain(&mut snapshot, 0);
+    assert_eq!(at_the_end(&snapshot, at(20)), (5, Some(0), for_good.clone()));
+    assert_eq!(at_the_end(&snapshot, at(23)), (2, Some(0), for_good.clone()));
+    assert_eq!(at_the_end(&snapshot, at(25)), (0, None, for_good), "all is withdrawn: nothing to wait for");
+    (1..3).for_each(|n| drain(&mut snapshot, n));
+    assert_eq!(at_the_end(&snapshot, at(26)), (0, None, Leave::ForRestart), "nobody else can take it");
+    // Nothing of this has begun to leave; a session that is not there holds nobody up.
+    let leaving = speaking.leave(Going::ForGood, at(27)).expect("for the first time");
+    tokio::time::timeout(Duration::from_secs(5), leaving).await.expect("it has no session");
+    assert!(speaking.leave(Going::ForGood, at(28)).is_none());
 }
