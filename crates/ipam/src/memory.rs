@@ -340,6 +340,11 @@ impl Memory {
         std::mem::take(&mut self.to_tell)
     }
 
+    /// Did the last write on this object fail?
+    pub(crate) fn has_failed(&self, object: &ObjectRef) -> bool {
+        self.retries.contains_key(object)
+    }
+
     /// Forgets the failures of objects on which there is nothing left to write.
     pub(crate) fn forget_failures(&mut self, wanting: impl Fn(&ObjectRef) -> bool) {
         self.retries.retain(|object, _| wanting(object));

@@ -1,9 +1,11 @@
 //! One step of the controller: what is decided, and which writes are due now.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ironlb_model::{Condition, NodeName, ObjectRef, ResourceVersion, Service, Snapshot, Timestamp};
+use ironlb_model::{
+    Condition, NodeName, ObjectRef, ResourceVersion, ServiceId, ServicePatch, Snapshot, Timestamp, WallTime,
+};
 
 use crate::action::{Action, ActionId};
 use crate::announced::Announcers;
@@ -23,6 +25,11 @@ use ironlb_model::ObjectPatch;
 /// names then costs the API server about the same as one with ten.
 const EIP_BYTES_PER_SECOND: usize = 64 * 1024;
 
+/// So many patches of Services are handed out at once. Chosen: an API server of two cores takes about 1,000 a second, so whoever is made
+/// or changed meanwhile waits a second at most, and a patch with its conditions and Events is 2 KiB, which 10,000 at once would make
+/// 20 MiB.
+const SERVICES_AT_ONCE: usize = 1024;
+
 /// An action with the name under which its outcome is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
@@ -35,7 +42,8 @@ pub struct Planned {
 /// What one step decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// What is to be done, the most urgent first: addresses given or given back, other patches of Services, Eips, Events.
+    /// What is to be done, the most urgent first: addresses given or given back, other patches of Services, Eips, Events. Of the patches
+    /// of Services so many as are done in about a second; the next step has more.
     pub actions: Vec<Planned>,
     /// When the next step is due even if nothing happens.
     pub next_wake: Option<Timestamp>,
@@ -56,11 +64,12 @@ pub fn step(snapshot: &Snapshot, memory: &mut Memory, now: Timestamp) -> Step {
     let plan = plan(snapshot, memory.in_flight());
     let only_observes = !snapshot.openelb.is_empty();
     let mut desk = Desk { snapshot, memory, now, actions: Vec::new(), wake: None, wanting: BTreeSet::new() };
+    let mut has_more = false;
     if only_observes {
         desk.memory.note_openelb(snapshot);
     } else {
         desk.memory.forget_openelb();
-        desk.services(&plan);
+        has_more = desk.services(&plan);
         desk.eips(&plan);
         desk.objects();
         let Desk { memory, wanting, .. } = &mut desk;
@@ -71,10 +80,18 @@ pub fn step(snapshot: &Snapshot, memory: &mut Memory, now: Timestamp) -> Step {
             desk.wake_at(desk.memory.reuse_begins());
         }
     }
-    desk.tell();
+    if has_more {
+        desk.wake_at(Some(now));
+    } else {
+        // What is told is of no use to who waits for an address, and costs the API server as much.
+        desk.tell();
+    }
     let Desk { actions, wake, .. } = desk;
     Step { actions, next_wake: wake, relist_after: memory.relist_after(), plan, only_observes }
 }
+
+/// What orders the patches of Services: those that change no address come later; then the oldest Service first, then by name.
+type Urgency<'a> = (bool, WallTime, &'a ServiceId);
 
 /// Where the due writes are collected.
 struct Desk<'a> {
@@ -83,43 +100,47 @@ struct Desk<'a> {
     now: Timestamp,
     actions: Vec<Planned>,
     wake: Option<Timestamp>,
-    /// Objects on which there is something to write, now or later.
+    /// Objects whose last write failed and on which there still is something to write, now or later.
     wanting: BTreeSet<ObjectRef>,
 }
 
 impl Desk<'_> {
-    fn services(&mut self, plan: &Plan) {
+    /// Hands out what is due on Services, the most urgent first. Says whether more is due than is handed out at once.
+    fn services(&mut self, plan: &Plan) -> bool {
         let announcers = Announcers::new(self.snapshot);
-        let mut due = Vec::new();
+        let mut due: BTreeMap<Urgency<'_>, (ServicePatch, Write)> = BTreeMap::new();
+        let mut has_more = false;
         for entry in &plan.services {
             let (service, verdict) = (&entry.service, &entry.verdict);
             if verdict.in_flight {
-                self.wanting.insert(ObjectRef::Service(service.id.clone()));
+                self.want(&ObjectRef::Service(service.id.clone()));
                 continue;
             }
             let Some(wanted) = project_with(service, verdict, &announcers) else { continue };
             let Some((patch, events)) = diff::patch_service(service, verdict, &wanted) else { continue };
-            if self.may_write(&ObjectRef::Service(service.id.clone())) {
-                let is_late = patch.ingress.is_none();
-                let uid = (verdict.standing == Standing::Ours).then(|| service.uid.clone());
-                let addresses = if verdict.leaves { Vec::new() } else { verdict.addresses().collect() };
-                let write = Write {
-                    id: ActionId::default(),
-                    sent: service.version,
-                    state: WriteState::Sent,
-                    addresses,
-                    conditions: wanted.conditions,
-                    events,
-                    uid,
-                };
-                due.push((is_late, service, patch, write));
+            if !self.may_write(&ObjectRef::Service(service.id.clone())) {
+                continue;
+            }
+            let write = Write {
+                id: ActionId::default(),
+                sent: service.version,
+                state: WriteState::Sent,
+                addresses: if verdict.leaves { Vec::new() } else { verdict.addresses().collect() },
+                conditions: wanted.conditions,
+                events,
+                uid: (verdict.standing == Standing::Ours).then(|| service.uid.clone()),
+            };
+            due.insert((patch.ingress.is_none(), service.created, &service.id), (patch, write));
+            if due.len() > SERVICES_AT_ONCE {
+                // The least urgent one; a later step finds it again.
+                due.pop_last();
+                has_more = true;
             }
         }
-        let age = |service: &Service| (service.created, service.id.clone());
-        due.sort_by_cached_key(|(is_late, service, ..)| (*is_late, age(service)));
-        for (_, service, patch, write) in due {
-            self.hand_out(ObjectRef::Service(service.id.clone()), write, Action::PatchService(patch));
+        for ((.., id), (patch, write)) in due {
+            self.hand_out(ObjectRef::Service(id.clone()), write, Action::PatchService(patch));
         }
+        has_more
     }
 
     fn eips(&mut self, plan: &Plan) {
@@ -137,7 +158,7 @@ impl Desk<'_> {
             };
             let patch = if is_awaited(&projection, plan) { None } else { projection.patch() };
             if patch.is_some() {
-                self.wanting.insert(object.clone());
+                self.want(&object);
             }
             let is_due = patch.is_some() && self.is_eip_due(&projection);
             if let Some(patch) = patch.filter(|_| is_due) {
@@ -226,9 +247,16 @@ impl Desk<'_> {
         }
     }
 
+    /// Notes that there is something to write on this object, now or later.
+    fn want(&mut self, object: &ObjectRef) {
+        if self.memory.has_failed(object) {
+            self.wanting.insert(object.clone());
+        }
+    }
+
     /// Something is to be written on this object: may it be now?
     fn may_write(&mut self, object: &ObjectRef) -> bool {
-        self.wanting.insert(object.clone());
+        self.want(object);
         match self.memory.may_write(object, self.now) {
             Ok(()) => true,
             Err(at) => {

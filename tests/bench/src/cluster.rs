@@ -121,7 +121,7 @@ pub fn newcomer(room: Prefix, is_full: bool) -> Snapshot {
 /// What the snapshot looks like once the controller has nothing left to write.
 #[must_use]
 pub fn settled(mut snapshot: Snapshot) -> Snapshot {
-    for second in 0..10 {
+    for second in 0..100 {
         let mut memory =
             Memory::new(Limits { request_timeout: Duration::from_secs(4), conflict_counts: Duration::from_mins(5) });
         let done = step(&snapshot, &mut memory, Timestamp::from_millis(second * 1000));

@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ironlb_model::{BgpConf, EipName, Issue, IssueReason, OptIn, ResourceVersion, WallTime};
@@ -41,6 +42,43 @@ fn addresses_go_before_all_else_the_oldest_service_first() {
     assert_eq!(objects, ["Service n/old", "Service n/young", "Service n/kept", "Service n/pending", "Eip a"]);
     let ids: BTreeSet<ActionId> = step.actions.iter().map(|planned| planned.id).collect();
     assert_eq!(ids.len(), 5, "each has its own name");
+}
+
+#[test]
+fn what_is_due_is_handed_out_in_parts_the_most_urgent_first() {
+    // The younger the name comes first, so that their order is not the one in which they are found.
+    let newcomers = (0..1500).map(|n| service(&format!("n/s{:04}", 1499 - n)).created(n));
+    let kept = service("n/kept").created(0).holds(&["10.0.255.0"]);
+    let mut snapshot = snapshot(&[eip("a", "10.0.0.0/16").default_eip()], &newcomers.chain([kept]).collect::<Vec<_>>());
+    let mut memory = memory();
+    let ids = |step: &Step| -> Vec<String> {
+        let patched = |action: &Action| match action {
+            Action::PatchService(patch) => Some(patch.id.to_string()),
+            _ => None,
+        };
+        step.actions.iter().filter_map(|planned| patched(&planned.action)).collect()
+    };
+    let want = |numbers: std::ops::Range<u32>| numbers.map(|n| format!("n/s{:04}", 1499 - n));
+
+    let first = step(&snapshot, &mut memory, seconds(1));
+    assert_eq!(ids(&first), want(0..1024).collect::<Vec<_>>());
+    assert_eq!(first.next_wake, Some(seconds(1)), "there is more to do");
+    all_written(&first, &mut memory, 2, seconds(2));
+    // An older one comes late, and an address goes before words. The others' Events wait.
+    let newcomer = service("n/late").created(0);
+    snapshot.services.insert(newcomer.id.clone(), Arc::new(newcomer));
+    let second = step(&snapshot, &mut memory, seconds(2));
+    let rest = ["n/late".to_owned()].into_iter().chain(want(1024..1500)).chain(["n/kept".to_owned()]);
+    assert_eq!(ids(&second), rest.collect::<Vec<_>>());
+    assert_eq!(second.next_wake, None);
+    let told = |step: &Step| categories(step).iter().filter(|category| **category == "Emit").count();
+    assert_eq!(
+        (told(&first), told(&second)),
+        (0, 2 * 1024),
+        "of each, that it has an address and that nobody announces it"
+    );
+    let given: BTreeSet<IpAddr> = second.plan.services.iter().flat_map(|entry| entry.verdict.addresses()).collect();
+    assert_eq!(given.len(), 1502, "each has its own");
 }
 
 #[test]
@@ -136,7 +174,7 @@ fn openelbs_record_is_not_written_over_before_everyone_has_his_address_back() {
     assert_eq!(patch.addresses, Some(Change::Set("10.0.0.5".to_owned())), "and with the same address");
     all_written(&again, &mut memory, 7, seconds(2));
     assert!(eip_patches(&step(&snapshot, &mut memory, seconds(3))).is_empty(), "written, and not seen yet");
-    let one = snapshot.services.get_mut(&ironlb_model::ServiceId::new("n", "s")).unwrap();
+    let one = snapshot.services.get_mut(&ServiceId::new("n", "s")).unwrap();
     let mut after = patched(one, &patch, WallTime(3));
     after.version = ResourceVersion(7);
     *one = Arc::new(after);
@@ -153,7 +191,7 @@ fn conf(name: &str, has_openelb_finalizer: bool) -> (String, Arc<BgpConf>) {
         own_side: None,
         nodes: [].into(),
         conditions: Vec::new(),
-        condition_times: std::collections::BTreeMap::new(),
+        condition_times: BTreeMap::new(),
     };
     (name.to_owned(), Arc::new(conf))
 }
@@ -291,7 +329,7 @@ fn what_openelb_left_is_taken_over_without_moving_an_address() {
     let mut memory = memory();
     let done = settle(&mut snapshot, &mut memory).expect("it comes to rest");
     let held =
-        |id: &str| snapshot.services[&ironlb_model::ServiceId::parse(id).unwrap()].addresses().collect::<Vec<_>>();
+        |id: &str| snapshot.services[&ServiceId::parse(id).unwrap()].addresses().collect::<Vec<_>>();
     for (id, want) in [
         ("shop/web", vec!["192.0.2.95"]),
         ("shop/a", vec!["192.0.2.93"]),
