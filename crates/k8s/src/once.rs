@@ -224,9 +224,9 @@ where
 
 /// A store that holds what one list has shown.
 async fn fill<K: Kind>(api: &Api<K::Object>, selection: &Selection) -> Result<Store<K>, WatchError> {
-    let (readings, version) = list::<K>(api, selection).await?;
     let store = Store::new(Signal::new());
-    store.reset(readings, version);
+    let (listing, version) = list::<K>(api, selection, &store).await?;
+    store.replace(listing, version);
     Ok(store)
 }
 

@@ -31,6 +31,25 @@ struct Contents<K: Kind> {
     trouble: Option<String>,
 }
 
+/// A list in the making. What equals what the store holds is the same allocation from the moment it is read, so that a fresh list of
+/// 10,000 objects needs no second copy of them.
+pub(crate) struct Listing<K: Kind> {
+    objects: BTreeMap<K::Key, Arc<K::Value>>,
+    issues: BTreeMap<K::Key, Vec<Issue>>,
+    unreadable: BTreeMap<K::Key, String>,
+}
+
+impl<K: Kind> Listing<K> {
+    pub(crate) fn new() -> Self {
+        Self { objects: BTreeMap::new(), issues: BTreeMap::new(), unreadable: BTreeMap::new() }
+    }
+
+    /// How many objects there are, those included that cannot be read.
+    pub(crate) fn len(&self) -> usize {
+        self.objects.len() + self.unreadable.len()
+    }
+}
+
 impl<K: Kind> std::fmt::Debug for Store<K> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (objects, listed) = self.with(|c| (c.objects.len(), c.has_listed));
@@ -128,28 +147,27 @@ impl<K: Kind> Store<K> {
         &self.counters
     }
 
+    /// Adds what was read to a list in the making.
+    pub(crate) fn add_to(&self, listing: &mut Listing<K>, reading: Reading<K>) {
+        let Reading { key, value, issues, uid } = reading;
+        if value.is_none() && !issues.is_empty() {
+            listing.unreadable.insert(key.clone(), uid);
+        }
+        if !issues.is_empty() {
+            listing.issues.insert(key.clone(), issues);
+        }
+        if let Some(value) = value {
+            let held = self.with(|c| c.objects.get(&key).cloned());
+            let shared = held.filter(|held| **held == value).unwrap_or_else(|| Arc::new(value));
+            listing.objects.insert(key, shared);
+        }
+    }
+
     /// A complete list takes the place of everything, in one step. Values that did not change stay the same allocation.
-    pub(crate) fn reset(&self, readings: Vec<Reading<K>>, version: ResourceVersion) {
+    pub(crate) fn replace(&self, listing: Listing<K>, version: ResourceVersion) {
+        let Listing { objects, issues, unreadable } = listing;
         let changed = self.with(|c| {
-            let mut objects = BTreeMap::new();
             let mut view = K::View::default();
-            let mut issues = BTreeMap::new();
-            let mut unreadable = BTreeMap::new();
-            for reading in readings {
-                if reading.value.is_none() && !reading.issues.is_empty() {
-                    unreadable.insert(reading.key.clone(), reading.uid);
-                }
-                if !reading.issues.is_empty() {
-                    issues.insert(reading.key.clone(), reading.issues);
-                }
-                if let Some(value) = reading.value {
-                    let shared = match c.objects.get(&reading.key) {
-                        Some(before) if **before == value => Arc::clone(before),
-                        _ => Arc::new(value),
-                    };
-                    objects.insert(reading.key, shared);
-                }
-            }
             for (key, value) in &objects {
                 K::index(&mut view, &objects, key, None, Some(value));
             }

@@ -16,8 +16,8 @@ use crate::arrival::{Line, LineKind, Page, arrive, metadata};
 use crate::backoff::{Backoff, random_below};
 use crate::client::{LIST_TIMEOUT, REQUEST_TIMEOUT};
 use crate::clock::now;
-use crate::kind::{Kind, Reading};
-use crate::store::Store;
+use crate::kind::Kind;
+use crate::store::{Listing, Store};
 use crate::throttle::Throttle;
 
 /// Objects in one page of a list: what kubectl and client-go ask for.
@@ -208,8 +208,8 @@ enum Ended {
 impl<K: Kind> Watch<K> {
     /// Reads everything, most recent, and puts it into the store in one step.
     async fn list(&mut self) -> Result<ResourceVersion, WatchError> {
-        let (readings, version) = list::<K>(&self.api, &self.selection).await?;
-        self.store.reset(readings, version);
+        let (listing, version) = list::<K>(&self.api, &self.selection, &self.store).await?;
+        self.store.replace(listing, version);
         Ok(version)
     }
 
@@ -345,12 +345,13 @@ impl<K: Kind> Watch<K> {
     }
 }
 
-/// Reads everything, most recent, and the version it was read at.
+/// Reads everything, most recent, and the version it was read at. What equals what `store` holds is shared with it.
 pub(crate) async fn list<K: Kind>(
     api: &Api<K::Object>,
     selection: &Selection,
-) -> Result<(Vec<Reading<K>>, ResourceVersion), WatchError> {
-    let mut readings: Vec<Reading<K>> = Vec::new();
+    store: &Store<K>,
+) -> Result<(Listing<K>, ResourceVersion), WatchError> {
+    let mut listing = Listing::new();
     let mut params = ListParams::default().limit(PAGE);
     params.label_selector.clone_from(&selection.labels);
     loop {
@@ -360,7 +361,7 @@ pub(crate) async fn list<K: Kind>(
             .map_err(|_| WatchError::Timeout(LIST_TIMEOUT))??;
         let page: Page<'_> = serde_json::from_str(&text).map_err(|error| WatchError::Unreadable(error.to_string()))?;
         for object in page.items.unwrap_or_default() {
-            readings.push(arrive::<K>(object.get())?.1);
+            store.add_to(&mut listing, arrive::<K>(object.get())?.1);
         }
         params.continue_token = page.metadata.continue_token.filter(|token| !token.is_empty());
         if params.continue_token.is_some() {
@@ -368,8 +369,8 @@ pub(crate) async fn list<K: Kind>(
         }
         let version = page.metadata.resource_version.as_deref().map(parse_version);
         let version = version.ok_or_else(|| WatchError::Unreadable("a list without a version".to_owned()))?;
-        tracing::debug!(kind = K::NAME, objects = readings.len(), %version, "listed");
-        return Ok((readings, version));
+        tracing::debug!(kind = K::NAME, objects = listing.len(), %version, "listed");
+        return Ok((listing, version));
     }
 }
 

@@ -328,8 +328,7 @@ fn what_openelb_left_is_taken_over_without_moving_an_address() {
     add_speaker(&mut snapshot, "n1", &[("192.0.2.95", "eth0")], &[]);
     let mut memory = memory();
     let done = settle(&mut snapshot, &mut memory).expect("it comes to rest");
-    let held =
-        |id: &str| snapshot.services[&ServiceId::parse(id).unwrap()].addresses().collect::<Vec<_>>();
+    let held = |id: &str| snapshot.services[&ServiceId::parse(id).unwrap()].addresses().collect::<Vec<_>>();
     for (id, want) in [
         ("shop/web", vec!["192.0.2.95"]),
         ("shop/a", vec!["192.0.2.93"]),

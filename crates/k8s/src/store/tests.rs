@@ -2,6 +2,17 @@ use super::*;
 use crate::kind::{Eips, EndpointSlices, Nodes};
 use serde_json::{Value, json};
 
+impl<K: Kind> Store<K> {
+    /// A complete list of these.
+    fn reset(&self, readings: Vec<Reading<K>>, version: ResourceVersion) {
+        let mut listing = Listing::new();
+        for reading in readings {
+            self.add_to(&mut listing, reading);
+        }
+        self.replace(listing, version);
+    }
+}
+
 async fn is_raised(signal: &Signal) -> bool {
     tokio::time::timeout(std::time::Duration::ZERO, signal.raised()).await.is_ok()
 }
@@ -38,6 +49,19 @@ async fn a_list_replaces_everything_at_once_and_keeps_what_did_not_change() {
 
     store.reset(vec![node("c", false), node("a", true)], ResourceVersion(11));
     assert!(!is_raised(&signal).await, "the same list in another order changes nothing");
+}
+
+#[test]
+fn what_a_fresh_list_shows_unchanged_is_shared_before_the_list_is_complete() {
+    let store: Store<Nodes> = Store::new(Signal::new());
+    store.reset(vec![node("a", true), node("b", true)], ResourceVersion(5));
+    let held = store.objects();
+    let mut listing = Listing::new();
+    store.add_to(&mut listing, node("a", true));
+    store.add_to(&mut listing, node("b", false));
+    let is_shared = |name: &str| Arc::ptr_eq(&held[&name.into()], &listing.objects[&name.into()]);
+    assert_eq!((is_shared("a"), is_shared("b")), (true, false));
+    assert_eq!(store.objects(), held, "nothing changes before the list is complete");
 }
 
 #[tokio::test]
