@@ -48,7 +48,7 @@ pub struct BgpConfSpec {
     /// Address families as numbers of GoBGP's list: 0 is IPv4 unicast, 1 is IPv6 unicast; empty: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub families: Option<Vec<i64>>,
-    /// Accepted; ironlb imports no routes, so that there is nothing to choose among.
+    /// Accepted and without effect: ironlb imports no routes, so that there is nothing to choose among.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub use_multiple_paths: Option<bool>,
     /// Graceful restart (RFC 4724) for all sessions.
@@ -66,13 +66,13 @@ pub struct GracefulRestart {
     /// Negotiate it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// How long the peer keeps our routes after the session is lost.
+    /// How long the peer keeps our routes after the session is lost; absent or 0: 30.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart_time: Option<i64>,
-    /// How long to wait for End-of-RIB before routes are chosen.
+    /// Accepted and without effect: no routes are chosen, so that nothing waits for the peer's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deferral_time: Option<i64>,
-    /// How long stale routes are kept.
+    /// Accepted and without effect: no routes of the peer's are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stale_routes_time: Option<i64>,
     /// Accepted and without effect: the peer's restart time is what the peer says.
@@ -84,7 +84,7 @@ pub struct GracefulRestart {
     /// Keep routes also over a NOTIFICATION (RFC 8538).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notification_enabled: Option<bool>,
-    /// Long-lived graceful restart (RFC 9494).
+    /// Accepted and without effect: long-lived graceful restart (RFC 9494) is not served.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub longlived_enabled: Option<bool>,
     /// Accepted and without effect: a state, not a setting.

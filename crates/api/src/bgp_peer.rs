@@ -94,16 +94,17 @@ pub struct PeerConf {
     /// For people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Accepted; there are no peer groups.
+    /// Accepted and without effect: there are no peer groups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_group: Option<String>,
     /// Accepted and without effect: equal AS numbers make an internal peer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_type: Option<i64>,
-    /// `NONE`, `ALL` or `REPLACE`: private AS numbers in paths to an external peer.
+    /// What becomes of private AS numbers (RFC 6996) in paths to an external peer, where a policy has put some there: `NONE` keeps
+    /// them, `ALL` takes them out, `REPLACE` puts the own number in their place. The own number stays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remove_private_as: Option<String>,
-    /// Accepted and without effect.
+    /// Accepted and without effect: no routes of the peer's are used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route_flap_damping: Option<bool>,
     /// Accepted and without effect: communities are always sent.
@@ -112,10 +113,10 @@ pub struct PeerConf {
     /// The interface to an unnumbered or link-local peer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub neighbor_interface: Option<String>,
-    /// Accepted; there are no VRFs.
+    /// Accepted and without effect: there are no VRFs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vrf: Option<String>,
-    /// How often the own AS number may stand in a received path.
+    /// Accepted and without effect: no routes of the peer's are used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_own_as: Option<i64>,
     /// Replace the peer's AS number in paths by the own, for an external peer.
@@ -142,7 +143,7 @@ pub struct PeerConfigV1alpha1 {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AddPathsV1alpha1 {
-    /// How many paths to send for one prefix.
+    /// How many paths to send for one prefix; absent: 10.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub send_max: Option<i64>,
 }
@@ -172,7 +173,7 @@ pub struct Timers {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TimersConfig {
-    /// Between attempts to connect; absent: 120.
+    /// Between attempts to connect; absent: 5.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connect_retry: Option<String>,
     /// Without a message from the peer for this long the session ends; absent: 90.
@@ -181,7 +182,7 @@ pub struct TimersConfig {
     /// Between KEEPALIVEs; absent: a third of the hold time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keepalive_interval: Option<String>,
-    /// Between two advertisements of one prefix.
+    /// Accepted and without effect: the peer hears of a change at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minimum_advertisement_interval: Option<String>,
 }
@@ -217,7 +218,7 @@ pub struct AfiSafi {
     /// ADD-PATH (RFC 7911) in this family.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub add_paths: Option<AddPaths>,
-    /// Graceful restart in this family.
+    /// Graceful restart in this family, where the session has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mp_graceful_restart: Option<MpGracefulRestart>,
 }
@@ -259,10 +260,10 @@ pub struct AddPaths {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AddPathsConfig {
-    /// How many paths to send for one prefix.
+    /// How many paths to send for one prefix; absent: 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub send_max: Option<i64>,
-    /// Accept several paths for one prefix.
+    /// Accepted and without effect: no routes of the peer's are used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receive: Option<bool>,
 }
@@ -280,7 +281,7 @@ pub struct MpGracefulRestart {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MpGracefulRestartConfig {
-    /// Negotiate it for this family.
+    /// Ask the peer to keep this family's routes over a restart; absent: true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
 }
@@ -292,19 +293,19 @@ pub struct Bfd {
     /// Run it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// The shortest interval at which packets are taken (`RequiredMinRxInterval`).
+    /// The shortest interval at which packets are taken (`RequiredMinRxInterval`); absent: 300.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receive_interval: Option<i64>,
-    /// The shortest interval at which packets are sent (`DesiredMinTxInterval`).
+    /// The shortest interval at which packets are sent (`DesiredMinTxInterval`); absent: 300.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transmit_interval: Option<i64>,
-    /// How many missing packets mean down (`DetectMult`).
+    /// How many missing packets mean down (`DetectMult`); absent: 3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detect_multiplier: Option<i64>,
     /// The peer is not directly connected (RFC 5883).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multihop: Option<bool>,
-    /// The smallest TTL a packet of a multihop session may arrive with.
+    /// The smallest TTL a packet of a multihop session may arrive with; absent: 254.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minimum_ttl: Option<i64>,
     /// True: no BGP session before BFD is up.

@@ -94,6 +94,8 @@ pub struct FamilyConfig {
     /// How many prefixes the peer may send before the session is ended (RFC 4486); none: any number. Their attributes are not kept;
     /// to be counted once each, up to this many prefixes are remembered, without a limit up to [`crate::COUNTED_AT_MOST`].
     pub maximum_prefixes: Option<u32>,
+    /// The peer is not asked to keep this family's routes over a restart of ours.
+    pub without_restart: bool,
 }
 
 /// A restart of ours that the peer is to bridge (RFC 4724).
@@ -244,7 +246,8 @@ impl Config {
         }
         if let Some(restart) = self.graceful_restart {
             // Forwarding goes on without us: kube-proxy keeps it up while a speaker restarts.
-            let families = self.families.keys().map(|family| family.numbers());
+            let kept = self.families.iter().filter(|(_, config)| !config.without_restart);
+            let families = kept.map(|(family, _)| family.numbers());
             capabilities.push(Capability::GracefulRestart(GracefulRestart {
                 restarted,
                 notification: restart.notification,
@@ -258,5 +261,30 @@ impl Config {
             identifier: self.router_id.get(),
             capabilities,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_family_can_be_left_out_of_graceful_restart() {
+        let asn = Asn::new(65_001).expect("a number");
+        let mut config = Config::new(asn, asn, RouterId::new(Ipv4Addr::LOCALHOST).expect("an identifier"));
+        config.graceful_restart = RestartConfig::new(30, false);
+        let kept = |config: &Config| -> Vec<(u16, u8, bool)> {
+            let capabilities = config.open(false).capabilities;
+            let restart = capabilities.into_iter().find_map(|capability| match capability {
+                Capability::GracefulRestart(restart) => Some(restart.families),
+                _ => None,
+            });
+            restart.expect("it is asked for")
+        };
+        assert_eq!(kept(&config), [(1, 1, true), (2, 1, true)]);
+        let before = config.clone();
+        config.families.insert(Family::Ipv6Unicast, FamilyConfig { without_restart: true, ..FamilyConfig::default() });
+        assert_eq!(kept(&config), [(1, 1, true)]);
+        assert!(before.needs_reset(&config));
     }
 }

@@ -157,7 +157,7 @@ pub fn negotiate(config: &Config, theirs: &Open) -> Result<Negotiated, Refusal> 
         peer_restarted: restart.restarted,
         peer_restart_time: restart.restart_time,
         notification: restart.notification && config.graceful_restart.is_some_and(|ours| ours.notification),
-        is_mutual: config.graceful_restart.is_some(),
+        is_mutual: config.graceful_restart.is_some() && has_any_to_bridge(config),
     });
     let is_extended = config.extended_messages && abilities.extended_message;
     Ok(Negotiated {
@@ -181,6 +181,11 @@ pub fn negotiate(config: &Config, theirs: &Open) -> Result<Negotiated, Refusal> 
         max_message_len: if is_extended { MAX_EXTENDED_MESSAGE_LEN } else { MAX_MESSAGE_LEN },
         graceful_restart,
     })
+}
+
+/// Is there a family whose routes the peer is asked to keep over a restart?
+fn has_any_to_bridge(config: &Config) -> bool {
+    config.families.is_empty() || config.families.values().any(|family| !family.without_restart)
 }
 
 fn peer_as(config: &Config, theirs: &Open, abilities: &Abilities) -> Result<Asn, Refusal> {

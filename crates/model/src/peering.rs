@@ -26,6 +26,12 @@ impl Asn {
     pub fn get(self) -> u32 {
         self.0.get()
     }
+
+    /// Is it one of those that everybody may use and nobody shows to the Internet (RFC 6996 section 5)?
+    #[must_use]
+    pub fn is_private(self) -> bool {
+        matches!(self.get(), 64_512..=65_534 | 4_200_000_000..=4_294_967_294)
+    }
 }
 
 impl fmt::Display for Asn {
@@ -89,6 +95,8 @@ pub struct Peering {
     pub source_address: Option<IpAddr>,
     /// `nextHopSelf`.
     pub next_hop_self: bool,
+    /// `conf.removePrivateAs` and `conf.replacePeerAs`.
+    pub as_path: AsPathSettings,
 }
 
 /// How a peer is addressed.
@@ -163,8 +171,6 @@ pub struct SessionTimers {
     pub hold_time: Duration,
     /// Between KEEPALIVEs; `None` is a third of the negotiated hold time.
     pub keepalive: Option<Duration>,
-    /// Between two advertisements of one prefix.
-    pub advertisement_interval: Duration,
 }
 
 impl Default for SessionTimers {
@@ -175,7 +181,6 @@ impl Default for SessionTimers {
             connect_retry: Duration::from_secs(5),
             hold_time: Duration::from_secs(90),
             keepalive: None,
-            advertisement_interval: Duration::ZERO,
         }
     }
 }
@@ -196,6 +201,29 @@ pub struct GracefulRestart {
 pub struct FamilySettings {
     /// How many paths to one prefix are offered to be sent by ADD-PATH (RFC 7911); below 2 it is not offered.
     pub add_path_send: u8,
+    /// `mpGracefulRestart` is off: the peer is not asked to keep its routes over a restart.
+    pub without_restart: bool,
+}
+
+/// What is done to the AS path of a route on its way to an external peer, once a policy has made it. The own number always stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AsPathSettings {
+    /// What becomes of private numbers in it.
+    pub private: PrivateAs,
+    /// The peer's own number in it is replaced by ours, or the peer would take the route for its own.
+    pub replace_peer: bool,
+}
+
+/// What becomes of private AS numbers (RFC 6996) in a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum PrivateAs {
+    /// They stay.
+    #[default]
+    Keep,
+    /// They are taken out.
+    Remove,
+    /// Ours stands in their place.
+    Replace,
 }
 
 /// BFD beside a session (RFC 5880).

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use ironlb_model::{Asn, Distance, IpFamily, Neighbor, Peering, SessionTimers};
+use ironlb_model::{AsPathSettings, Asn, Distance, IpFamily, Neighbor, Peering, SessionTimers};
 
 /// Values to decide on.
 #[expect(dead_code, reason = "other crates' tests use the rest")]
@@ -29,6 +29,7 @@ pub(crate) fn peering() -> Peering {
         bfd: None,
         source_address: None,
         next_hop_self: false,
+        as_path: AsPathSettings::default(),
     }
 }
 

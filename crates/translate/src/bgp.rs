@@ -4,6 +4,7 @@ mod fields;
 mod own_side;
 mod peering;
 mod routes;
+mod without_effect;
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;

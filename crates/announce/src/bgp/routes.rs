@@ -7,8 +7,8 @@ use std::sync::Arc;
 use ironlb_model::{Eip, IpFamily, Neighbor, Node, NodeName, Prefix, Snapshot};
 
 use super::advertised::VipRoute;
-use super::policy;
 use super::sessions::SessionSpec;
+use super::{as_path, policy};
 use crate::BgpPlan;
 
 /// GRACEFUL_SHUTDOWN (RFC 8326 section 4.1).
@@ -101,7 +101,10 @@ pub fn routes(
                 Some(policy) => policy::apply(policy, prefix, value, ends),
                 None => Some(value),
             };
-            if let Some(value) = value {
+            if let Some(mut value) = value {
+                if let Some(path) = as_path::rewritten(&value.attributes.as_path, session) {
+                    Arc::make_mut(&mut value.attributes).as_path = path;
+                }
                 routes.entry(RouteKey { prefix, path_id }).or_insert(value);
             }
         };

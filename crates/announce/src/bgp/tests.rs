@@ -2,8 +2,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ironlb_model::{
-    Announcement, Asn, BgpConf, BgpPeer, BgpReport, Chain, Disposition, DrainCause, Eip, FamilySettings, IpFamily,
-    Neighbor, NodeName, OwnSide, Peering, Prefix, ResourceVersion, Selector, SessionTimers, Timestamp, TrafficPolicy,
+    Announcement, AsPathSettings, Asn, BgpConf, BgpPeer, BgpReport, Chain, Disposition, DrainCause, Eip,
+    FamilySettings, IpFamily, Neighbor, NodeName, OwnSide, Peering, Prefix, PrivateAs, ResourceVersion, RouteAction,
+    Selector, SessionTimers, Statement, Timestamp, TrafficPolicy,
 };
 
 use super::*;
@@ -45,11 +46,12 @@ fn peering(address: &str, asn: u32) -> Peering {
         passive: false,
         port: 179,
         graceful_restart: None,
-        families: [(IpFamily::V4, FamilySettings { add_path_send: 10 })].into(),
+        families: [(IpFamily::V4, FamilySettings { add_path_send: 10, ..FamilySettings::default() })].into(),
         node_selector: None,
         bfd: None,
         source_address: None,
         next_hop_self: false,
+        as_path: AsPathSettings::default(),
     }
 }
 
@@ -306,6 +308,33 @@ fn a_policy_stops_a_route() {
     assert_eq!(told(&snapshot, &facts()).len(), 0);
 }
 
+/// Without a policy a path is the own number alone, so these settings are about what a policy puts into it.
+#[test]
+fn private_numbers_and_the_peers_own_go_out_as_its_bgppeer_says() {
+    let (own, peer, private, long, public) = (65_000, 64_999, 64_512, 4_200_000_000, 3356);
+    let mut snapshot = bgp_site(3, 1);
+    snapshot.bgp_confs.insert("default".to_owned(), conf(OwnSide { policy: Some("export".to_owned()), ..own_side() }));
+    let prepends = [public, private, peer, long, own].map(|number| RouteAction::Prepend(Some(number), 1));
+    let statement =
+        Statement { name: "s".to_owned(), conditions: Vec::new(), actions: prepends.into(), disposition: None };
+    let export = Chain { statements: vec![statement], default: Disposition::Accept };
+    snapshot.policies.insert("export".to_owned(), Arc::new(Policy { import: Chain::default(), export }));
+    for (private_as, replace_peer, want) in [
+        (PrivateAs::Keep, false, vec![own, long, peer, private, public, own]),
+        (PrivateAs::Keep, true, vec![own, long, own, private, public, own]),
+        (PrivateAs::Remove, false, vec![own, public, own]),
+        (PrivateAs::Replace, false, vec![own, own, own, own, public, own]),
+    ] {
+        let as_path = AsPathSettings { private: private_as, replace_peer };
+        put_peer(&mut snapshot, "leaf1", Peering { as_path, ..peering("192.0.2.254", peer) });
+        assert_eq!(told(&snapshot, &facts())[0].1.attributes.as_path, want, "{as_path:?}");
+    }
+    let as_path = AsPathSettings { private: PrivateAs::Remove, replace_peer: true };
+    put_peer(&mut snapshot, "leaf1", Peering { as_path, ..peering("192.0.2.254", own) });
+    let internal = told(&snapshot, &facts())[0].1.attributes.as_path.clone();
+    assert_eq!(internal, [own, long, peer, private, public], "to an internal peer the path stays as it is");
+}
+
 fn prefixes(snapshot: &Snapshot) -> Vec<String> {
     told(snapshot, &facts()).into_iter().map(|(prefix, _)| prefix).collect()
 }
@@ -385,7 +414,7 @@ fn nodes_without_a_session_are_advertised_by_those_that_have_one() {
     put_peer(&mut snapshot, "leaf1", only_one.clone());
     assert_eq!(next_hops(&snapshot, &with_paths), ["10.255.0.1", "10.255.0.2", "10.255.0.3"]);
     assert_eq!(next_hops(&snapshot, &facts()), ["10.255.0.1"], "without ADD-PATH there is one path");
-    let two = [(IpFamily::V4, FamilySettings { add_path_send: 2 })].into();
+    let two = [(IpFamily::V4, FamilySettings { add_path_send: 2, ..FamilySettings::default() })].into();
     put_peer(&mut snapshot, "leaf1", Peering { families: two, ..only_one.clone() });
     assert_eq!(next_hops(&snapshot, &with_paths), ["10.255.0.1", "10.255.0.2"]);
     put_peer(&mut snapshot, "leaf1", Peering { next_hop_self: true, ..only_one });

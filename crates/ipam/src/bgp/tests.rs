@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use ironlb_model::{
-    Asn, Distance, FamilySettings, IpFamily, Issue, Neighbor, OwnSide, Peering, ResourceVersion, SessionTimers,
+    AsPathSettings, Asn, Distance, FamilySettings, IpFamily, Issue, Neighbor, OwnSide, Peering, ResourceVersion,
+    SessionTimers,
 };
 
 use super::*;
@@ -24,6 +25,7 @@ fn peer(name: &str, nodes: &[&str]) -> Arc<BgpPeer> {
         bfd: None,
         source_address: None,
         next_hop_self: false,
+        as_path: AsPathSettings::default(),
     };
     Arc::new(BgpPeer {
         name: name.to_owned(),

@@ -101,7 +101,8 @@ fn families(spec: &SessionSpec) -> BTreeMap<Family, FamilyConfig> {
     let read = spec.families.iter().map(|(family, settings)| {
         let paths = settings.add_path_send;
         let add_path = NonZeroU8::new(paths).filter(|paths| paths.get() > 1);
-        (family_of(*family), FamilyConfig { add_path, maximum_prefixes: None })
+        let config = FamilyConfig { add_path, without_restart: settings.without_restart, ..FamilyConfig::default() };
+        (family_of(*family), config)
     });
     read.collect()
 }

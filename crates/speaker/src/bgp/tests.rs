@@ -83,8 +83,11 @@ fn a_session_is_told_as_its_bgppeer_asks_for_it() {
     };
     let mut asked = Peering { passive: true, port: 1790, bfd: Some(bfd), admin_down: true, ..peering() };
     asked.timers.hold_time = Duration::from_secs(9);
-    asked.families =
-        [(IpFamily::V4, FamilySettings { add_path_send: 10 }), (IpFamily::V6, FamilySettings::default())].into();
+    asked.families = [
+        (IpFamily::V4, FamilySettings { add_path_send: 10, ..FamilySettings::default() }),
+        (IpFamily::V6, FamilySettings { without_restart: true, ..FamilySettings::default() }),
+    ]
+    .into();
     let restart = GracefulRestart { restart_time: Duration::from_secs(30), helper_only: false, notification: false };
     asked.graceful_restart = Some(restart);
     let setup = told(&with_peers(&[("leaf", asked.clone())])).setup;
@@ -96,6 +99,8 @@ fn a_session_is_told_as_its_bgppeer_asks_for_it() {
     let paths: Vec<_> =
         session.config.families.iter().map(|(family, f)| (*family, f.add_path.map(|n| n.get()))).collect();
     assert_eq!(paths, [(Family::Ipv4Unicast, Some(10)), (Family::Ipv6Unicast, None)]);
+    let bridged: Vec<_> = session.config.families.values().map(|family| !family.without_restart).collect();
+    assert_eq!(bridged, [true, false]);
     assert_eq!(session.config.graceful_restart.map(|restart| restart.time()), Some(30));
     assert_eq!((session.config.bfd, session.admin_down.is_some()), (BfdUse::Strict, true));
     let config = session.bfd.clone().expect("BFD").config;
@@ -146,7 +151,7 @@ fn the_path_through_this_node_is_its_own_and_comes_first() {
 fn nodes_without_a_session_are_further_paths() {
     let selects = Selector::labels([("edge".to_owned(), "yes".to_owned())].into());
     let mut several = Peering { node_selector: Some(selects), ..peering() };
-    several.families = [(IpFamily::V4, FamilySettings { add_path_send: 2 })].into();
+    several.families = [(IpFamily::V4, FamilySettings { add_path_send: 2, ..FamilySettings::default() })].into();
     let mut snapshot = with_peers(&[("leaf", several)]);
     site::edit_node(&mut snapshot, 0, |node| node.labels = [("edge", "yes")].into());
     let routes = routes_of(&snapshot);

@@ -9,6 +9,7 @@ use ironlb_api as api;
 use ironlb_model::{Asn, GracefulRestart, Issue, IssueReason, ObjectRef, Selector};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
+use super::without_effect;
 use crate::quote::quoted;
 use crate::{address, selector};
 
@@ -125,10 +126,7 @@ impl Faults {
         // RFC 4724 section 3: the restart time is a field of 12 bits.
         const MOST: u16 = 4095;
         let given = given.filter(|given| given.enabled == Some(true))?;
-        if given.longlived_enabled == Some(true) {
-            let message = "long-lived graceful restart is not served; plain graceful restart is negotiated".to_owned();
-            self.add(&format!("{field}.longlivedEnabled"), IssueReason::Ignored, message);
-        }
+        without_effect::of_graceful_restart(field, given, self);
         let path = format!("{field}.restartTime");
         let time = given.restart_time.filter(|time| *time != 0);
         let time = self.number(&path, time, 1..=MOST, &format!("{DEFAULT_RESTART_TIME} s counts"));

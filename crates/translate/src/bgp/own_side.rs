@@ -7,6 +7,7 @@ use ironlb_api as api;
 use ironlb_model::{IpFamily, IssueReason, OwnSide};
 
 use super::fields::{Faults, asn};
+use super::without_effect;
 use crate::address;
 
 /// The port of BGP (RFC 4271 section 2).
@@ -16,6 +17,7 @@ const BGP_PORT: u16 = 179;
 pub(super) fn own_side(spec: &api::BgpConfSpec, faults: &mut Faults) -> OwnSide {
     faults.compare("spec.routerId", spec.router_id.as_ref(), "spec.routerID", spec.router_id_v1alpha1.as_ref());
     faults.compare("spec.listenPort", spec.listen_port.as_ref(), "spec.port", spec.port_v1alpha1.as_ref());
+    without_effect::of_conf(spec, faults);
     OwnSide {
         asn: asn(spec.asn),
         as_per_rack: spec.as_per_rack.as_ref().map(|racks| {
@@ -143,6 +145,7 @@ mod tests {
             (json!({"listenAddresses": ["eth0"]}), "spec.listenAddresses[0]"),
             (json!({"families": [0, 9]}), "spec.families[1]"),
             (json!({"gracefulRestart": {"enabled": true, "restartTime": 4096}}), "spec.gracefulRestart.restartTime"),
+            (json!({"useMultiplePaths": true}), "spec.useMultiplePaths"),
             (
                 json!({"gracefulRestart": {"enabled": true, "longlivedEnabled": true}}),
                 "spec.gracefulRestart.longlivedEnabled",

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use ironlb_api as api;
 use ironlb_model::{
-    BfdSettings, Distance, FamilySettings, IpFamily, IssueReason, Neighbor, Password, Peering, SessionTimers,
+    AsPathSettings, BfdSettings, Distance, FamilySettings, IpFamily, IssueReason, Neighbor, Password, Peering,
+    PrivateAs, SessionTimers,
 };
 
 use super::fields::{Faults, asn};
+use super::without_effect;
 use crate::interface;
 use crate::quote::quoted;
 
@@ -58,6 +60,8 @@ pub(super) fn peering(spec: &api::BgpPeerSpec, faults: &mut Faults) -> Option<Pe
     let port = faults.number("spec.transport.remotePort", port, 1..=u16::MAX, "179 counts").unwrap_or(BGP_PORT);
     let graceful_restart = faults.graceful_restart("spec.gracefulRestart", spec.graceful_restart.as_ref());
     let bfd = bfd(spec.bfd.as_ref(), faults);
+    let as_path = as_path(new, faults);
+    without_effect::of_peer(spec, faults);
     Some(Peering {
         neighbor: neighbor?,
         asn: peer_as?,
@@ -74,6 +78,7 @@ pub(super) fn peering(spec: &api::BgpPeerSpec, faults: &mut Faults) -> Option<Pe
         bfd,
         source_address: source_address.ok()?,
         next_hop_self: spec.next_hop_self.unwrap_or(false),
+        as_path,
     })
 }
 
@@ -198,8 +203,6 @@ fn timers(given: Option<&api::bgp_peer::Timers>, faults: &mut Faults) -> Session
     }
     let field = format!("{PATH}.keepaliveInterval");
     let keepalive = faults.seconds(&field, given.keepalive_interval.as_deref(), 0..=longest, Duration::ZERO);
-    let field = format!("{PATH}.minimumAdvertisementInterval");
-    let interval = given.minimum_advertisement_interval.as_deref();
     SessionTimers {
         connect_retry: faults.seconds(
             &format!("{PATH}.connectRetry"),
@@ -209,7 +212,6 @@ fn timers(given: Option<&api::bgp_peer::Timers>, faults: &mut Faults) -> Session
         ),
         hold_time,
         keepalive: (!keepalive.is_zero()).then_some(keepalive),
-        advertisement_interval: faults.seconds(&field, interval, 0..=600, default.advertisement_interval),
     }
 }
 
@@ -224,7 +226,8 @@ fn families(spec: &api::BgpPeerSpec, neighbor: &Neighbor, faults: &mut Faults) -
     if listed.is_empty() {
         let old = spec.add_paths.as_ref().and_then(|paths| paths.send_max);
         let send_max = send_max("spec.addPaths.sendMax", old, faults).unwrap_or(DEFAULT_SEND_MAX);
-        return own.into_iter().map(|family| (family, FamilySettings { add_path_send: send_max })).collect();
+        let settings = FamilySettings { add_path_send: send_max, ..FamilySettings::default() };
+        return own.into_iter().map(|family| (family, settings)).collect();
     }
     let mut read = BTreeMap::new();
     for (index, entry) in listed.iter().enumerate() {
@@ -247,13 +250,34 @@ fn families(spec: &api::BgpPeerSpec, neighbor: &Neighbor, faults: &mut Faults) -
                 continue;
             }
         };
-        read.extend(families.into_iter().map(|family| (family, FamilySettings { add_path_send })));
+        let restart = entry.mp_graceful_restart.as_ref().and_then(|restart| restart.config.as_ref());
+        let without_restart = restart.is_some_and(|config| config.enabled == Some(false));
+        read.extend(families.into_iter().map(|family| (family, FamilySettings { add_path_send, without_restart })));
     }
     if read.is_empty() {
         let said = "none of the families is served; without one there is no session".to_owned();
         faults.invalid("spec.afiSafis", said);
     }
     read
+}
+
+/// What is done to the AS paths of routes to an external peer.
+fn as_path(conf: Option<&api::bgp_peer::PeerConf>, faults: &mut Faults) -> AsPathSettings {
+    const FIELD: &str = "spec.conf.removePrivateAs";
+    let Some(conf) = conf else { return AsPathSettings::default() };
+    let word = conf.remove_private_as.as_deref().map(str::trim).unwrap_or_default();
+    let private = match word.to_ascii_uppercase().as_str() {
+        "" | "NONE" => PrivateAs::Keep,
+        "ALL" => PrivateAs::Remove,
+        "REPLACE" => PrivateAs::Replace,
+        _ => {
+            // Whoever asks for something does not want them seen.
+            let said = format!("{} is none of NONE, ALL, REPLACE; until this is mended, ALL counts", quoted(word));
+            faults.invalid(FIELD, said);
+            PrivateAs::Remove
+        }
+    };
+    AsPathSettings { private, replace_peer: conf.replace_peer_as.unwrap_or(false) }
 }
 
 fn send_max(field: &str, given: Option<i64>, faults: &mut Faults) -> Option<u8> {
