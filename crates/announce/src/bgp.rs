@@ -83,13 +83,14 @@ pub(crate) fn plan(vips: &Vips<'_>, snapshot: &Snapshot, view: &LocalView, memor
         Err(_) => BTreeMap::new(),
     };
     let (mut advertised_vips, mut withheld, mut wake_at) = (BTreeMap::new(), BTreeMap::new(), None);
-    match &own {
-        Err(reason) => {
+    let policy = policy_of(snapshot);
+    match own.as_ref().err().or(policy.as_ref().err()) {
+        Some(reason) => {
             for (vip, _) in advertised::of_protocol(vips, memory) {
                 withheld.insert(vip, reason.clone());
             }
         }
-        Ok(_) => {
+        None => {
             for (vip, outcome) in advertised(vips, snapshot, view, memory, &sessions, now) {
                 match outcome {
                     Ok(route) => {
@@ -101,8 +102,15 @@ pub(crate) fn plan(vips: &Vips<'_>, snapshot: &Snapshot, view: &LocalView, memor
             }
         }
     }
-    let policy = own::default_conf(snapshot).and_then(|conf| snapshot.policies.get(conf.policy.as_ref()?)).cloned();
+    let policy = policy.ok().flatten();
     Outcome { plan: BgpPlan { own, sessions, vips: advertised_vips, policy }, withheld, wake_at }
+}
+
+/// What the BgpConf has routes go through. One that is named and not there stops everything: it is not known what it would have let out.
+fn policy_of(snapshot: &Snapshot) -> Result<Option<Arc<Policy>>, Reason> {
+    let Some(name) = own::default_conf(snapshot).and_then(|conf| conf.policy.as_ref()) else { return Ok(None) };
+    let read = snapshot.policies.get(name).cloned();
+    read.map(Some).ok_or_else(|| Reason::PolicyUnreadable { config_map: name.clone() })
 }
 
 #[cfg(test)]

@@ -26,6 +26,11 @@ pub enum Reason {
     Layer2Disabled,
     /// There is no BgpConf named `default` with an AS number for this node.
     BgpNotConfigured,
+    /// The BgpConf names a policy file, and this speaker has none that it could read.
+    PolicyUnreadable {
+        /// The ConfigMap.
+        config_map: String,
+    },
     /// No BgpPeer that may have the Eip's routes selects this node.
     NoBgpPeer {
         /// The Eip.
@@ -123,6 +128,7 @@ impl Reason {
                 | Self::NoPool
                 | Self::ProtocolNotServed { .. }
                 | Self::BgpNotConfigured
+                | Self::PolicyUnreadable { .. }
                 | Self::NoBgpPeer { .. }
                 | Self::NoEndpoints { .. }
         )
@@ -137,6 +143,7 @@ impl Reason {
             Self::ProtocolNotServed { .. } => "ProtocolNotServed",
             Self::Layer2Disabled => "Layer2Disabled",
             Self::BgpNotConfigured => "BgpNotConfigured",
+            Self::PolicyUnreadable { .. } => "PolicyUnreadable",
             Self::NoBgpPeer { .. } => "NoBgpPeer",
             Self::NoSession { .. } => "NoSession",
             Self::OthersPreferred => "OthersPreferred",
@@ -176,6 +183,10 @@ impl fmt::Display for Reason {
             Self::Layer2Disabled => f.write_str("Layer 2 is switched off on this speaker"),
             Self::BgpNotConfigured => f.write_str(
                 "there is no BgpConf named default with an AS number for this node; create one with spec.as",
+            ),
+            Self::PolicyUnreadable { config_map } => write!(
+                f,
+                "the BgpConf names ConfigMap {config_map} as its policy, and nothing goes out before it can be read; see kubectl describe bgpconf default"
             ),
             Self::NoBgpPeer { eip } => write!(
                 f,

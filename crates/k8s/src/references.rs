@@ -1,7 +1,8 @@
 //! What the BGP objects name in ironlb's own namespace: a policy file in a ConfigMap, passwords in Secrets.
 //!
 //! Both are read by name and never listed, so the right to read them can be as small as that. What was read once stays in force
-//! while it cannot be read: a password that works is not given up because the API server is away.
+//! while it cannot be read, or is gone, or cannot be understood: a password that works is not given up because the API server is
+//! away, and a policy that stops routes goes on to stop them when somebody mistypes its next version.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -52,6 +53,7 @@ struct Read {
 
 #[derive(PartialEq)]
 struct PolicyReading {
+    /// The last one that could be read.
     policy: Option<Arc<Policy>>,
     issues: Vec<Issue>,
 }
@@ -223,14 +225,13 @@ impl References {
             let text = map.data.and_then(|mut data| data.remove(POLICY_KEY));
             text.ok_or_else(|| format!("ConfigMap {name} has no key {POLICY_KEY}"))
         });
-        let reading = match text {
-            Ok(text) => {
-                let (policy, issues) = policy(name, &text);
-                PolicyReading { policy: policy.map(Arc::new), issues }
-            }
-            Err(said) => PolicyReading { policy: None, issues: vec![without_policy(said)] },
-        };
+        let (policy, mut issues) = text.map_or_else(|said| (None, vec![amiss(said)]), |text| policy(name, &text));
+        if policy.is_none() {
+            issues.push(amiss(STANDS.to_owned()));
+        }
         let mut read = self.lock();
+        let last = read.policy.as_ref().and_then(|reading| reading.policy.clone());
+        let reading = PolicyReading { policy: policy.map(Arc::new).or(last), issues };
         if read.policy.as_ref() != Some(&reading) {
             read.policy = Some(reading);
             self.signal.raise();
@@ -274,12 +275,16 @@ impl References {
     }
 }
 
-fn without_policy(said: String) -> Issue {
+/// What is so while a policy cannot be read. A speaker without one tells it as the reason why it advertises nothing.
+const STANDS: &str = "until this is mended, speakers go on with the last policy they have read, and one that has read none advertises nothing";
+
+/// A fault of the file as a whole.
+fn amiss(message: String) -> Issue {
     Issue {
         object: ObjectRef::BgpConf(ironlb_api::names::BGP_CONF_NAME.to_owned()),
         field: "spec.policy".to_owned(),
         reason: IssueReason::InvalidField,
-        message: format!("{said}; until this is mended there is no policy"),
+        message,
     }
 }
 
@@ -345,13 +350,25 @@ mod tests {
         assert!(references.is_awaited());
         references.take_policy("p", Err("there is no ConfigMap p".to_owned()));
         assert!(!references.is_awaited() && references.policies().is_empty());
-        assert_eq!(references.issues()[0].message, "there is no ConfigMap p; until this is mended there is no policy");
+        let said =
+            |references: &References| references.issues().into_iter().map(|issue| issue.message).collect::<Vec<_>>();
+        assert_eq!(said(&references), ["there is no ConfigMap p", STANDS]);
         let map = |text: &str| ConfigMap {
             data: Some(BTreeMap::from([(POLICY_KEY.to_owned(), text.to_owned())])),
             ..ConfigMap::default()
         };
         references.take_policy("p", Ok(map("[zebra]\nenabled = true\n")));
         assert_eq!(references.policies().keys().collect::<Vec<_>>(), ["p"]);
-        assert!(references.issues()[0].message.contains("zebra"), "{:?}", references.issues());
+        assert!(said(&references).len() == 1 && said(&references)[0].contains("zebra"), "{:?}", said(&references));
+        let in_force = references.policies();
+        for amiss in
+            [Err("there is no ConfigMap p".to_owned()), Ok(ConfigMap::default()), Ok(map("= [")), Ok(map("[zebr]"))]
+        {
+            references.take_policy("p", amiss.clone());
+            assert_eq!(references.policies(), in_force, "{amiss:?}: what it stops is stopped still");
+            assert_eq!(said(&references).last().map(String::as_str), Some(STANDS), "{amiss:?}");
+        }
+        references.take_policy("p", Ok(map("[global.apply-policy.config]\ndefault-export-policy = \"reject-route\"")));
+        assert!(references.policies() != in_force && said(&references).is_empty());
     }
 }

@@ -298,11 +298,17 @@ fn told(snapshot: &Snapshot, facts: &SessionFacts) -> Vec<(String, RouteValue)> 
 }
 
 #[test]
-fn a_policy_stops_a_route() {
+fn a_policy_stops_a_route_and_one_that_is_not_there_stops_all() {
     let mut snapshot = bgp_site(3, 1);
     let named = OwnSide { policy: Some("export".to_owned()), ..own_side() };
     snapshot.bgp_confs.insert("default".to_owned(), conf(named));
-    assert_eq!(told(&snapshot, &facts()).len(), 1, "the ConfigMap is not there: as in OpenELB nothing is stopped");
+    let decided = decide_for(&snapshot, &view(0, 3), &mut Memory::default(), at(1));
+    assert_eq!(decided.withheld[&vip(0)].category(), "PolicyUnreadable");
+    assert_eq!(decided.bgp.unwrap().sessions.len(), 1, "the session is there, and says nothing");
+    assert_eq!(told(&snapshot, &facts()).len(), 0, "what the policy would stop is not known");
+    let open = Policy { import: Chain::default(), export: Chain::default() };
+    snapshot.policies.insert("export".to_owned(), Arc::new(open));
+    assert_eq!(told(&snapshot, &facts()).len(), 1);
     let export = Chain { statements: Vec::new(), default: Disposition::Reject };
     snapshot.policies.insert("export".to_owned(), Arc::new(Policy { import: Chain::default(), export }));
     assert_eq!(told(&snapshot, &facts()).len(), 0);

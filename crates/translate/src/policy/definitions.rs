@@ -23,7 +23,6 @@ pub(super) fn statement(given: &WrittenStatement, policy: &str, sets: &Sets, fau
             disposition: disposition(&given.actions.route_disposition, &place, faults),
         }),
         Err(said) => {
-            let said = format!("{said}; until this is mended the statement is left out");
             faults.add(&place, IssueReason::InvalidField, &said);
             None
         }

@@ -22,7 +22,7 @@ pub(super) struct ApplyPolicy {
     pub(super) config: ApplyPolicyConfig,
 }
 
-/// `in-policy-list` is for route servers, which ironlb is not: it is left out like any other key that is not served.
+/// `in-policy-list` is for route servers, which ironlb is not: it is left out.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub(super) struct ApplyPolicyConfig {

@@ -124,7 +124,7 @@ fn an_empty_file_lets_everything_through() {
 
 #[test]
 fn a_key_that_is_not_served_is_told_and_the_rest_counts() {
-    let text = format!("{WHOLE}\n[global.config]\nas = 65000\n[zebra.config]\nenabled = true\n");
+    let text = format!("{WHOLE}in-policy-list = []\n[global.config]\nas = 65000\n[zebra.config]\nenabled = true\n");
     let (read, issues) = policy("cm", &text);
     assert_eq!(read.unwrap().export.statements.len(), 1);
     let told: Vec<_> =
@@ -132,6 +132,11 @@ fn a_key_that_is_not_served_is_told_and_the_rest_counts() {
     assert_eq!(
         told,
         [
+            (
+                "spec.policy",
+                IssueReason::Ignored,
+                "key gobgp.conf of ConfigMap cm, global.apply-policy.config.in-policy-list: the key is not served and is left out"
+            ),
             (
                 "spec.policy",
                 IssueReason::Ignored,
@@ -146,9 +151,9 @@ fn a_key_that_is_not_served_is_told_and_the_rest_counts() {
     );
 }
 
-/// What is wrong is told with its place; only the statement that needs it is left out.
+/// What is wrong is told with its place, and lets nothing out that the rest of the file would stop.
 #[test]
-fn a_fault_leaves_out_the_statement_that_has_it() {
+fn a_file_with_a_fault_is_not_taken() {
     for (from, to, place) in [
         ("24..32", "32..24", "defined-sets.prefix-sets \"vips\""),
         ("10.0.0.0/8", "10.0.0.0/33", "defined-sets.prefix-sets \"vips\""),
@@ -162,24 +167,26 @@ fn a_fault_leaves_out_the_statement_that_has_it() {
         ("set-next-hop = \"self\"", "set-next-hop = \"me\"", "statement \"one\""),
         ("\"65000:7\"", "\"65536:7\"", "statement \"one\""),
         ("operator = \"le\"", "operator = \"lt\"", "statement \"one\""),
+        ("match-neighbor-set]", "match-neighbour-set]", "match-neighbour-set: there is no such key"),
+        ("route-disposition", "route-dispositon", "route-dispositon: there is no such key"),
+        ("default-export-policy", "default-exprt-policy", "default-exprt-policy: there is no such key"),
+        ("[global.apply-policy.config]", "[globl.apply-policy.config]", "globl: there is no such key"),
+        ("[\"tag\"]", "[\"tag\", \"none\"]", "export-policy-list: there is no policy \"none\""),
+        ("reject-route", "drop", "neither accept-route nor reject-route"),
     ] {
         let text = WHOLE.replacen(from, to, 1);
         assert_ne!(text, WHOLE, "{from}");
         let (read, issues) = policy("cm", &text);
         assert!(issues.iter().any(|issue| issue.message.contains(place)), "{to}: {issues:?}");
-        assert_eq!(read.unwrap().export.statements, [], "{to}");
+        assert_eq!(read, None, "{to}");
     }
-    let said = messages(&WHOLE.replacen("[\"tag\"]", "[\"tag\", \"none\"]", 1));
-    assert!(said[0].contains("global.apply-policy.config.export-policy-list: there is no policy \"none\""), "{said:?}");
-    let said = messages(&WHOLE.replacen("reject-route", "drop", 1));
-    assert!(said[0].contains("neither accept-route nor reject-route"), "{said:?}");
 }
 
 #[test]
 fn what_is_no_toml_is_no_policy() {
     let (read, issues) = policy("cm", "this is no TOML");
     assert_eq!((read, issues.len()), (None, 1));
-    assert!(issues[0].message.contains("until this is mended there is no policy"), "{issues:?}");
+    assert!(issues[0].message.starts_with("key gobgp.conf of ConfigMap cm: "), "{issues:?}");
 }
 
 #[test]
