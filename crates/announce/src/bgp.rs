@@ -25,7 +25,7 @@ pub use advertised::VipRoute;
 pub(crate) use advertised::advertised;
 pub use own::{OwnBgp, router_id};
 pub use routes::{RouteAttributes, RouteKey, RouteValue, SessionFacts, routes};
-pub use sessions::SessionSpec;
+pub use sessions::{NoSession, RefusedPeer, SessionSpec};
 
 use crate::decide::Vips;
 use crate::{LocalView, Memory, Reason};
@@ -41,6 +41,8 @@ pub struct BgpPlan {
     pub own: Result<OwnBgp, Reason>,
     /// The sessions to have, by the name of the BgpPeer.
     pub sessions: BTreeMap<String, SessionSpec>,
+    /// The BgpPeers that select this node and have no session, by name.
+    pub refused: BTreeMap<String, RefusedPeer>,
     /// The vips advertised by this node.
     pub vips: BTreeMap<IpAddr, VipRoute>,
     /// What the routes go through on their way.
@@ -78,9 +80,9 @@ pub(crate) struct Outcome {
 /// Decides it all.
 pub(crate) fn plan(vips: &Vips<'_>, snapshot: &Snapshot, view: &LocalView, memory: &Memory, now: Timestamp) -> Outcome {
     let own = own::own(snapshot, view);
-    let sessions = match &own {
+    let (sessions, refused) = match &own {
         Ok(own) => sessions::sessions(snapshot, view, own),
-        Err(_) => BTreeMap::new(),
+        Err(_) => (BTreeMap::new(), BTreeMap::new()),
     };
     let (mut advertised_vips, mut withheld, mut wake_at) = (BTreeMap::new(), BTreeMap::new(), None);
     let policy = policy_of(snapshot);
@@ -103,7 +105,7 @@ pub(crate) fn plan(vips: &Vips<'_>, snapshot: &Snapshot, view: &LocalView, memor
         }
     }
     let policy = policy.ok().flatten();
-    Outcome { plan: BgpPlan { own, sessions, vips: advertised_vips, policy }, withheld, wake_at }
+    Outcome { plan: BgpPlan { own, sessions, refused, vips: advertised_vips, policy }, withheld, wake_at }
 }
 
 /// What the BgpConf has routes go through. One that is named and not there stops everything: it is not known what it would have let out.

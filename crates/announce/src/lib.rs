@@ -48,8 +48,8 @@ mod step;
 mod site;
 
 pub use bgp::{
-    BgpPlan, OwnBgp, RouteAttributes, RouteKey, RouteValue, SHUTDOWN_WAIT, SessionFacts, SessionSpec, VipRoute,
-    router_id, routes,
+    BgpPlan, NoSession, OwnBgp, RefusedPeer, RouteAttributes, RouteKey, RouteValue, SHUTDOWN_WAIT, SessionFacts,
+    SessionSpec, VipRoute, router_id, routes,
 };
 pub use decide::{Announcements, Layer2Spec, decide};
 pub use diff::{Action, REPORT_INTERVAL, diff};

@@ -51,6 +51,7 @@ fn bgp_report(plan: &BgpPlan, view: &LocalView) -> BgpReport {
     BgpReport {
         established: view.established.clone(),
         down: BTreeMap::new(),
+        refused: BTreeMap::new(),
         advertised_count: u64::try_from(advertised.clone().count()).unwrap_or(u64::MAX),
         advertised: advertised.take(MAX_OWNED).map(|(vip, _)| *vip).collect(),
     }

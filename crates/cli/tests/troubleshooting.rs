@@ -51,8 +51,12 @@ const LISTS: [List; 9] = [
     },
     List {
         heading: "## Conditions of a BgpPeer and of the BgpConf",
-        words: || constants("crates/ipam/src/condition.rs", "/// Of a Bgp"),
-        at_least: 2,
+        words: || {
+            let mut words = constants("crates/ipam/src/condition.rs", "/// Of a Bgp")?;
+            words.extend(categories("crates/announce/src/bgp/sessions.rs", "NoSession")?);
+            Ok(words)
+        },
+        at_least: 4,
     },
     List {
         heading: "## Speakers",

@@ -190,7 +190,7 @@ fn most_frequent<'a>(reports: &[(IpAddr, &NodeName, &'a WithheldVip)]) -> &'a st
 }
 
 /// The API's rule for a condition's reason. Reports come from other processes, perhaps of another version.
-fn is_condition_reason(text: &str) -> bool {
+pub(crate) fn is_condition_reason(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ',' | ':');
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_')

@@ -8,6 +8,7 @@ use ironlb_model::{
     BgpConf, BgpPeer, Condition, ConditionStatus, IssueReason, NodeName, ObjectRef, Snapshot, Timestamp,
 };
 
+use crate::announced::is_condition_reason;
 use crate::condition::{ACCEPTED, ESTABLISHED, READY, condition};
 use crate::event::{Event, EventType, SESSION_DOWN, SESSION_UP};
 
@@ -93,10 +94,27 @@ fn established(snapshot: &Snapshot, peer: &str) -> Condition {
             (ConditionStatus::False, "NoSession", why.to_owned())
         }
         (up, all) if up == all => (ConditionStatus::True, "AllEstablished", of),
-        (0, _) => (ConditionStatus::False, "NoneEstablished", format!("{of} ({}{rest})", told.join("; "))),
+        (0, _) => {
+            // Where no node can have a session, why not is the reason.
+            let refused = refusal(snapshot, peer, &sessions).filter(|reason| is_condition_reason(reason));
+            let message = format!("{of} ({}{rest})", told.join("; "));
+            (ConditionStatus::False, refused.unwrap_or("NoneEstablished"), message)
+        }
         _ => (ConditionStatus::False, "SomeDown", format!("{of} ({}{rest})", told.join("; "))),
     };
     condition(ESTABLISHED, status, reason, message)
+}
+
+/// The reason that all of these nodes have for not having a session at all, if there is one such.
+fn refusal<'a>(
+    snapshot: &'a Snapshot,
+    peer: &str,
+    sessions: &BTreeMap<&NodeName, Result<(), &str>>,
+) -> Option<&'a str> {
+    let reason = |node: &NodeName| snapshot.speakers.get(node)?.bgp.refused.get(peer).map(String::as_str);
+    let mut reasons = sessions.keys().map(|node| reason(node));
+    let first = reasons.next()??;
+    reasons.all(|other| other == Some(first)).then_some(first)
 }
 
 /// What a BgpConf is to show beside the faults in it; nothing where it is not used.

@@ -80,6 +80,8 @@ pub struct BgpReport {
     /// The BgpPeers with which it has a session that is not established, and why not where that is known. Only what was read from a
     /// Speaker has it.
     pub down: BTreeMap<String, Option<String>>,
+    /// Those of `down` that select the node and cannot have a session, each with the reason from `announce`'s closed list.
+    pub refused: BTreeMap<String, String>,
     /// The vips it advertises in an established session (a bounded list).
     pub advertised: BTreeSet<IpAddr>,
     /// How many vips it advertises in an established session.

@@ -103,7 +103,9 @@ fn bgp(status: &api::SpeakerStatus) -> BgpReport {
     let listed = u64::try_from(advertised.len()).unwrap_or(u64::MAX);
     let is_established = |session: &&api::SpeakerSession| session.state.as_deref() == Some("ESTABLISHED");
     let (established, down): (Vec<_>, Vec<_>) = given.sessions.iter().flatten().partition(is_established);
+    let refused = down.iter().filter_map(|session| Some((session.peer.clone(), session.reason.clone()?))).collect();
     BgpReport {
+        refused,
         established: established.into_iter().map(|session| session.peer.clone()).collect(),
         down: down.into_iter().map(|session| (session.peer.clone(), session.last_error.clone())).collect(),
         advertised_count: given.advertised_count.and_then(|count| u64::try_from(count).ok()).unwrap_or(listed),
@@ -124,7 +126,8 @@ mod tests {
                 "ready": true,
                 "interfaces": [{"name": "eth0", "mac": "02:00:00:00:00:01", "up": true, "prefixes": ["192.0.2.5/24"]}, {"name": "tun0"}, {"name": "x", "mac": "nonsense"}],
                 "layer2": {"ownedCount": 7, "owned": [{"vip": "192.0.2.7", "interface": "eth0"}, {"vip": "?"}]},
-                "bgp": {"advertised": ["192.0.2.3", "?"], "sessions": [{"peer": "leaf1", "state": "ESTABLISHED"}, {"peer": "leaf2", "state": "ACTIVE", "lastError": "no route"}]},
+                "bgp": {"advertised": ["192.0.2.3", "?"], "sessions": [{"peer": "leaf1", "state": "ESTABLISHED"}, {"peer": "leaf2", "state": "ACTIVE", "lastError": "no route"},
+                         {"peer": "leaf3", "state": "IDLE", "reason": "SameNeighbor", "lastError": "leaf2 has it"}]},
                 "withheld": [{"vip": "192.0.2.9", "reason": "NoInterface", "message": "m"}, {"vip": "192.0.2.8"}],
                 "conflicts": [{"vip": "192.0.2.7", "mac": "02:00:00:00:00:ee", "lastSeen": "1970-01-01T00:01:00Z"}, {"vip": "192.0.2.8"}],
             },
@@ -138,7 +141,10 @@ mod tests {
         assert!(!read.interfaces[1].up && read.interfaces[1].prefixes.is_empty());
         assert_eq!(read.owned_count, 7);
         assert_eq!((read.bgp.established, read.bgp.advertised_count), (["leaf1".to_owned()].into(), 1));
-        assert_eq!(read.bgp.down, [("leaf2".to_owned(), Some("no route".to_owned()))].into());
+        let down = [("leaf2", "no route"), ("leaf3", "leaf2 has it")]
+            .map(|(peer, why)| (peer.to_owned(), Some(why.to_owned())));
+        assert_eq!(read.bgp.down, down.into());
+        assert_eq!(read.bgp.refused, [("leaf3".to_owned(), "SameNeighbor".to_owned())].into());
         assert_eq!(read.owned, [("192.0.2.7".parse().unwrap(), "eth0".into())].into());
         assert_eq!(read.withheld.iter().map(|w| w.vip.to_string()).collect::<Vec<_>>(), ["192.0.2.8", "192.0.2.9"]);
         assert_eq!(

@@ -121,6 +121,23 @@ fn a_peer_shows_on_how_many_nodes_it_is_established_and_why_not_on_the_others() 
 }
 
 #[test]
+fn a_peer_that_can_have_no_session_shows_the_reason() {
+    let refuse = |site: &mut Snapshot, node: &str, reason: &str| {
+        let report = Arc::make_mut(site.speakers.get_mut(&NodeName::from(node)).unwrap());
+        report.bgp.refused.insert("leaf".to_owned(), reason.to_owned());
+    };
+    let mut site = site(&[("n1", Err("other has it")), ("n2", Err("other has it"))]);
+    refuse(&mut site, "n1", "SameNeighbor");
+    assert_eq!(shown(&site).1, "NoneEstablished", "on one of two nodes");
+    refuse(&mut site, "n2", "SameNeighbor");
+    let message = "established on 0 of 2 nodes (n1: other has it; n2: other has it)";
+    assert_eq!(shown(&site), said(ConditionStatus::False, "SameNeighbor", message));
+    refuse(&mut site, "n1", "no reason");
+    refuse(&mut site, "n2", "no reason");
+    assert_eq!(shown(&site).1, "NoneEstablished", "another version may report what the API would refuse");
+}
+
+#[test]
 fn what_is_not_understood_is_not_accepted() {
     let mut faulty = site(&[]);
     let issue = |reason| Issue {

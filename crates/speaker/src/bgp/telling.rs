@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ironlb_announce::{BgpPlan, SessionSpec};
+use ironlb_announce::BgpPlan;
 use ironlb_api::bgp_peer::{MessageCounts, Messages, PeerState, Queues, TimersState};
 use ironlb_api::{
     NodeConfStatus, NodePeerStatus, SpeakerBfd, SpeakerBgp, SpeakerListener, SpeakerSession, SpeakerSessionFamily,
@@ -17,7 +17,7 @@ use ironlb_bgp::{Listening, SessionStatus, Status, bfd};
 use ironlb_bgp_proto::codec::MessageKind;
 use ironlb_bgp_proto::{Family, State};
 use ironlb_k8s::clock;
-use ironlb_model::{Asn, BgpReport, IpFamily, Timestamp, WallTime};
+use ironlb_model::{Asn, BgpReport, IpFamily, Peering, Timestamp, WallTime};
 
 /// What is told of BGP.
 #[derive(Debug, Clone)]
@@ -25,8 +25,10 @@ pub(crate) struct BgpTelling {
     /// Who this node is, or why it has no sessions at all.
     own: Result<(Asn, Ipv4Addr), String>,
     peers: BTreeMap<String, PeerFacts>,
-    /// The sessions that the driver could not be told of, and why.
+    /// The sessions that the driver could not be told of, and those that cannot be, and why.
     unmet: BTreeMap<String, String>,
+    /// Of those that cannot be, the reason's name.
+    refused: BTreeMap<String, &'static str>,
     status: Arc<Status>,
 }
 
@@ -78,6 +80,7 @@ impl PartialEq for BgpTelling {
     fn eq(&self, other: &Self) -> bool {
         self.own == other.own
             && self.unmet == other.unmet
+            && self.refused == other.refused
             && self.status.listener.addresses == other.status.listener.addresses
             && self.peers.len() == other.peers.len()
             && self.peers.keys().all(|peer| self.news(peer) == other.news(peer))
@@ -86,24 +89,34 @@ impl PartialEq for BgpTelling {
 
 impl BgpTelling {
     pub(crate) fn new(plan: &BgpPlan, unmet: &BTreeMap<String, String>, status: Arc<Status>) -> Self {
-        let facts = |spec: &SessionSpec| {
-            let peering = spec.peering()?;
-            Some(PeerFacts {
-                neighbor: peering.neighbor.to_string(),
-                asn: peering.asn,
-                local_asn: spec.local_asn,
-                admin_down: peering.admin_down,
-                families: spec.families.keys().copied().collect(),
-                hold_time: peering.timers.hold_time,
-                connect_retry: peering.timers.connect_retry,
-            })
+        let facts = |peering: &Peering, local_asn: Asn, families: Vec<IpFamily>| PeerFacts {
+            neighbor: peering.neighbor.to_string(),
+            asn: peering.asn,
+            local_asn,
+            admin_down: peering.admin_down,
+            families,
+            hold_time: peering.timers.hold_time,
+            connect_retry: peering.timers.connect_retry,
         };
         let own = plan.own.as_ref().map(|own| (own.asn, own.router_id)).map_err(ToString::to_string);
-        let peers = plan.sessions.iter().filter_map(|(name, spec)| Some((name.clone(), facts(spec)?)));
-        Self { own, peers: peers.collect(), unmet: unmet.clone(), status }
+        let sessions = plan.sessions.iter().filter_map(|(name, spec)| {
+            Some((name.clone(), facts(spec.peering()?, spec.local_asn, spec.families.keys().copied().collect())))
+        });
+        let refused = plan.refused.iter().filter_map(|(name, refused)| {
+            let facts = facts(refused.peer.peering.as_ref()?, refused.local_asn, Vec::new());
+            Some((name.clone(), facts))
+        });
+        let reasons = plan.refused.iter().map(|(name, refused)| (name.clone(), refused.reason.to_string()));
+        Self {
+            own,
+            peers: sessions.chain(refused).collect(),
+            unmet: unmet.clone().into_iter().chain(reasons).collect(),
+            refused: plan.refused.iter().map(|(name, refused)| (name.clone(), refused.reason.category())).collect(),
+            status,
+        }
     }
 
-    /// The BgpPeers this node has sessions with.
+    /// The BgpPeers that select this node.
     pub(crate) fn peers(&self) -> impl Iterator<Item = &String> {
         self.peers.keys()
     }
@@ -177,11 +190,13 @@ impl BgpTelling {
 
     fn session(&self, peer: &str, moment: Moment) -> SpeakerSession {
         let time = |at: Timestamp| clock::api_time(moment.wall(at));
-        let Some(status) = self.status.sessions.get(peer) else {
+        let status = self.status.sessions.get(peer).filter(|_| !self.refused.contains_key(peer));
+        let Some(status) = status else {
             let state = Some(state_name(State::Idle).to_owned());
             return SpeakerSession {
                 peer: peer.to_owned(),
                 state,
+                reason: self.refused.get(peer).map(|reason| (*reason).to_owned()),
                 last_error: self.error(peer),
                 ..SpeakerSession::default()
             };
@@ -190,6 +205,7 @@ impl BgpTelling {
         SpeakerSession {
             peer: peer.to_owned(),
             state: Some(state_name(status.state).to_owned()),
+            reason: None,
             since: Some(time(status.since)),
             established_time: status.established_at.map(time),
             local_address: status.local.map(|address| address.to_string()),

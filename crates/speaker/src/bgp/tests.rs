@@ -4,8 +4,8 @@ use ironlb_announce::{LocalView, Memory, step};
 use ironlb_bgp::Leave;
 use ironlb_bgp_proto::{BfdUse, Family, NextHop, PathId};
 use ironlb_model::{
-    Announcement, Asn, BfdSettings, BgpConf, BgpPeer, FamilySettings, GracefulRestart, IpFamily, Neighbor, OwnSide,
-    Password, Peering, ResourceVersion, Selector, Timestamp,
+    Announcement, Asn, BfdSettings, BgpConf, BgpPeer, BgpReport, FamilySettings, GracefulRestart, IpFamily, Neighbor,
+    OwnSide, Password, Peering, ResourceVersion, Selector, Timestamp,
 };
 
 use super::keys::News;
@@ -190,6 +190,31 @@ fn a_session_that_does_not_come_up_is_no_news_however_it_goes_round() {
     let state = key.peer_state.expect("a state");
     assert_eq!((state.session_state.as_deref(), state.peer_type), (Some("ESTABLISHED"), Some(1)));
     assert_eq!((state.neighbor_address.as_deref(), state.admin_state), (Some("192.0.2.254"), None));
+}
+
+#[test]
+fn a_bgppeer_that_selects_the_node_and_can_have_no_session_says_why() {
+    let other = |address: &str| Peering { neighbor: Neighbor::Address(site::ip(address)), ..peering() };
+    let six = Peering { families: [(IpFamily::V6, FamilySettings::default())].into(), ..other("192.0.2.253") };
+    let mut snapshot = with_peers(&[("leaf", peering()), ("leaf-again", peering()), ("six", six)]);
+    let mut conf = snapshot.bgp_confs["default"].as_ref().clone();
+    conf.own_side = conf.own_side.map(|own| OwnSide { families: [IpFamily::V4].into(), ..own });
+    snapshot.bgp_confs.insert("default".to_owned(), Arc::new(conf));
+    assert_eq!(told(&snapshot).setup.sessions.keys().collect::<Vec<_>>(), ["leaf"]);
+    let telling = telling(&snapshot, is_up);
+    let told = telling.speaker(&BgpReport::default(), Moment::read()).sessions.expect("a list");
+    let said = |n: usize| {
+        let session = &told[n];
+        (session.peer.as_str(), session.reason.as_deref(), session.last_error.as_deref().unwrap_or_default())
+    };
+    assert_eq!(said(0), ("leaf", None, ""));
+    let (peer, reason, message) = said(1);
+    assert_eq!((peer, reason), ("leaf-again", Some("SameNeighbor")));
+    assert!(message.starts_with("BgpPeer leaf has the session with this neighbour"), "{message}");
+    let message = "it asks for IPv6, which spec.families of the BgpConf leaves out";
+    assert_eq!(said(2), ("six", Some("NoCommonFamily"), message));
+    let state = |peer: &str| telling.peer_key(peer, Moment::read())?.peer_state?.session_state;
+    assert_eq!(state("leaf-again").as_deref(), Some("IDLE"));
 }
 
 #[test]
