@@ -2,7 +2,8 @@ use std::net::SocketAddr;
 
 use ironlb_announce::{LocalView, Memory, step};
 use ironlb_bgp::Leave;
-use ironlb_bgp_proto::{BfdUse, Family, NextHop, PathId};
+use ironlb_bgp_proto::codec::Notification;
+use ironlb_bgp_proto::{BfdUse, Down, DownReason, Family, NextHop, PathId};
 use ironlb_model::{
     Announcement, Asn, BfdSettings, BgpConf, BgpPeer, BgpReport, FamilySettings, GracefulRestart, IpFamily, Neighbor,
     OwnSide, Password, Peering, ResourceVersion, Selector, Timestamp,
@@ -215,6 +216,25 @@ fn a_bgppeer_that_selects_the_node_and_can_have_no_session_says_why() {
     assert_eq!(said(2), ("six", Some("NoCommonFamily"), message));
     let state = |peer: &str| telling.peer_key(peer, Moment::read())?.peer_state?.session_state;
     assert_eq!(state("leaf-again").as_deref(), Some("IDLE"));
+}
+
+/// Both sides' words, each with its subcode.
+#[test]
+fn the_last_error_has_what_the_router_said_and_what_it_was_told() {
+    let snapshot = with_peers(&[("leaf", peering())]);
+    let error = |reason: DownReason, sent: Option<Notification>| {
+        let down = Down { reason, sent, was_up: true, retry_at: None };
+        let telling = telling(&snapshot, |session| session.last_down = Some(down));
+        let told = telling.speaker(&BgpReport::default(), Moment::read()).sessions.expect("a list");
+        told[0].last_error.clone().expect("an error")
+    };
+    let theirs = DownReason::NotificationReceived(Notification::new(2, 2, Vec::new()));
+    assert_eq!(error(theirs, None), "the peer sent OPEN Message Error/Bad Peer AS");
+    let ours = DownReason::MaximumPrefixes { family: Family::Ipv4Unicast, limit: 100 };
+    assert_eq!(
+        error(ours, Some(Notification::new(6, 1, Vec::new()))),
+        "more than 100 prefixes of ipv4-unicast; the router was told: Cease/Maximum Number of Prefixes Reached"
+    );
 }
 
 #[test]
