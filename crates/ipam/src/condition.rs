@@ -27,6 +27,8 @@ pub const RESERVATION_HELD: &str = "ReservationHeld";
 pub const CONFLICT: &str = "Conflict";
 /// Of an Eip: another Eip is the default as well, and comes first.
 pub const SECOND_DEFAULT: &str = "SecondDefault";
+/// Of an Eip whose routes are weighted: Services for which that has no effect.
+pub const NOT_WEIGHTED: &str = "NotWeighted";
 /// Of an Eip with protocol `vip`: it is served by Layer 2.
 pub const SERVED_AS_LAYER2: &str = "ServedAsLayer2";
 

@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use ironlb_model::{
     Announcement, Condition, ConditionStatus, ConflictDetection, Eip, EipName, IpFamily, Issue, IssueReason, ObjectRef,
-    Pool, PoolSize, ServiceId, Snapshot,
+    Pool, PoolSize, ServiceId, Snapshot, TrafficPolicy,
 };
 
 use crate::condition::{
-    CONFLICT, EXHAUSTED, HELD_OUTSIDE, OVERLAPPING, READY, RESERVATION_HELD, SECOND_DEFAULT, SERVED_AS_LAYER2,
-    USED_TRUNCATED, condition, replacement,
+    CONFLICT, EXHAUSTED, HELD_OUTSIDE, NOT_WEIGHTED, OVERLAPPING, READY, RESERVATION_HELD, SECOND_DEFAULT,
+    SERVED_AS_LAYER2, USED_TRUNCATED, condition, replacement,
 };
 use crate::conflict::{self, Claim};
 use crate::in_flight::InFlight;
@@ -56,10 +56,14 @@ pub fn usage<'a>(snapshot: &'a Snapshot, in_flight: &InFlight) -> Vec<EipProject
     let reserved = Reserved::new(&territory);
     let mut used: BTreeMap<EipIndex, Used<'_>> = BTreeMap::new();
     let mut usurped: BTreeMap<EipIndex, Used<'_>> = BTreeMap::new();
+    let mut unweighted: BTreeMap<EipIndex, BTreeSet<&ServiceId>> = BTreeMap::new();
     for service in snapshot.services.values() {
         for address in service.addresses() {
             if let Some(eip) = territory.home(address, &service.id) {
                 used.entry(eip).or_default().push((address, &service.id));
+                if service.traffic_policy == TrafficPolicy::Cluster && is_weighted(territory.eip(eip)) {
+                    unweighted.entry(eip).or_default().insert(&service.id);
+                }
             }
             if let Some(entry) = reserved.against(address, service) {
                 usurped.entry(entry.eip).or_default().push((address, &service.id));
@@ -81,7 +85,8 @@ pub fn usage<'a>(snapshot: &'a Snapshot, in_flight: &InFlight) -> Vec<EipProject
             let issues = issues.remove(&ObjectRef::Eip(eip.name.clone())).unwrap_or_default();
             let used = used.remove(&index).unwrap_or_default();
             let usurped = usurped.remove(&index).unwrap_or_default();
-            let told = Told { usurped, claims: claims.remove(&index).unwrap_or_default(), issues };
+            let claims = claims.remove(&index).unwrap_or_default();
+            let told = Told { usurped, claims, unweighted: unweighted.remove(&index).unwrap_or_default(), issues };
             project(&territory, &reserved, index, used, defaults.first().copied(), told)
         })
         .collect();
@@ -95,6 +100,8 @@ struct Told<'a, 'c> {
     usurped: Used<'a>,
     /// Addresses that strangers claim, sorted.
     claims: Vec<(IpAddr, &'c Claim)>,
+    /// Services whose nodes all send connections on to all endpoints, although the routes are to be weighted.
+    unweighted: BTreeSet<&'a ServiceId>,
     issues: Vec<Condition>,
 }
 
@@ -107,7 +114,7 @@ fn project<'a>(
     told: Told<'_, '_>,
 ) -> EipProjection<'a> {
     let eip = territory.eip(index);
-    let Told { usurped, claims, issues } = told;
+    let Told { usurped, claims, unweighted, issues } = told;
     used.sort_unstable();
     let mut usage: u64 = 0;
     let mut inside: u128 = 0;
@@ -157,6 +164,14 @@ fn project<'a>(
     if !claims.is_empty() && eip.conflict_detection != ConflictDetection::Off {
         told(CONFLICT, CONFLICT, conflict::message(eip.conflict_detection, &claims));
     }
+    if let Some(first) = unweighted.first() {
+        let message = format!(
+            "spec.bgp.weighted has no effect for {} Services with externalTrafficPolicy Cluster, {first} being the first: every node sends \
+             their connections on to the endpoints of all nodes",
+            unweighted.len()
+        );
+        told(NOT_WEIGHTED, NOT_WEIGHTED, message);
+    }
     if eip.announcement == Announcement::Vip {
         let message = "protocol vip is served like layer2: one node answers for each address";
         told(SERVED_AS_LAYER2, SERVED_AS_LAYER2, message.to_owned());
@@ -168,6 +183,10 @@ fn project<'a>(
     }
     conditions.extend(issues);
     EipProjection { eip, usage, occupied, used, conditions }
+}
+
+fn is_weighted(eip: &Eip) -> bool {
+    eip.announcement == Announcement::Bgp && eip.routes.weighted
 }
 
 fn ready(eip: &Eip, issues: &[Condition]) -> Condition {
@@ -296,6 +315,7 @@ fn is_eip_condition(kind: &str) -> bool {
         HELD_OUTSIDE,
         RESERVATION_HELD,
         CONFLICT,
+        NOT_WEIGHTED,
         SERVED_AS_LAYER2,
         USED_TRUNCATED,
     ]

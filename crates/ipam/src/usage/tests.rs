@@ -1,4 +1,4 @@
-use ironlb_model::{IngressAddress, OptIn};
+use ironlb_model::{IngressAddress, OptIn, Service};
 
 use super::*;
 use crate::condition::condition;
@@ -157,6 +157,23 @@ fn every_fault_is_a_condition() {
         1,
         "still listed: the status is how one knows where it came from"
     );
+}
+
+#[test]
+fn weights_that_have_no_effect_are_told() {
+    let weighted = |e: &mut Eip| (e.announcement, e.routes.weighted) = (Announcement::Bgp, true);
+    let pool = eip("a", "10.0.0.1-10.0.0.9").with(weighted);
+    let of = |name: &str, address: &str, policy| service(name).holds(&[address]).with(|s| s.traffic_policy = policy);
+    let local = of("n/local", "10.0.0.1", TrafficPolicy::Local);
+    let told_with = |services: &[Service]| told(&snapshot(std::slice::from_ref(&pool), services), "a");
+    let well = ["Ready True Ready", "Exhausted False FreeAddresses"];
+    assert_eq!(told_with(std::slice::from_ref(&local)), well);
+    let all = [local, of("n/one", "10.0.0.2", TrafficPolicy::Cluster), of("n/two", "10.0.0.3", TrafficPolicy::Cluster)];
+    assert_eq!(told_with(&all), [well[0], well[1], "NotWeighted True NotWeighted"]);
+    let snapshot = snapshot(&[pool], &all);
+    let conditions = usage(&snapshot, &InFlight::default()).remove(0).conditions;
+    let message = &conditions.iter().find(|condition| condition.kind == NOT_WEIGHTED).unwrap().message;
+    assert!(message.contains("for 2 Services") && message.contains("n/one being the first"), "{message}");
 }
 
 #[test]
