@@ -92,10 +92,18 @@ lab-bin: prerequisites-lab ## build the lab's Kubernetes, containerd and Helm (o
 lab-images: prerequisites-build prerequisites-image ## the images the lab runs, quick to rebuild
 	@$(PART) 'images for the lab' scripts/images.sh lab image/lab ironlb backend pause
 
+# How often the lab, the other routers and the scenarios are gone through; 3 take about 5 hours on two cores.
+RUNS ?= 3
+
 .PHONY: soak
-soak: prerequisites lab-bin lab-images ## many runs and large numbers: hours
-	@PROPTEST_CASES=20000 $(PART) 'property tests, many cases' scripts/cargo-test.sh --profile lab --workspace --exclude ironlb-lab --exclude ironlb-interop --exclude ironlb-e2e
-	@IRONLB_SOAK=1 $(PART) 'scenarios in the lab, many runs' scripts/with-lab.sh scripts/cargo-test.sh --package ironlb-e2e
+soak: prerequisites lab-bin lab-images ## many runs, large numbers, long simulation, fuzz: hours; RUNS=1 is shorter
+	@IRONLB_SOAK=1 PROPTEST_CASES=20000 $(PART) 'property tests, searches and simulations, many cases' \
+	    scripts/cargo-test.sh --profile lab --workspace --exclude ironlb-lab --exclude ironlb-interop --exclude ironlb-e2e
+	@for run in $$(seq $(RUNS)); do \
+	    IRONLB_SOAK=1 $(PART) "the lab itself, run $$run" scripts/with-lab.sh scripts/cargo-test.sh --package ironlb-lab; \
+	    IRONLB_SOAK=1 $(PART) "BGP and BFD with other routers, run $$run" scripts/cargo-test.sh --package ironlb-interop; \
+	    IRONLB_SOAK=1 $(PART) "scenarios in the lab, large, run $$run" scripts/with-lab.sh scripts/cargo-test.sh --package ironlb-e2e; \
+	done
 
 # --- see it run -----------------------------------------------------------------------------------------------------------
 

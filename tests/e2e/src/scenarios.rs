@@ -55,6 +55,9 @@ pub fn plans() -> Vec<SitePlan> {
             name: "nodes",
             title: "three nodes, kube-proxy in nftables mode",
             spec: || SiteSpec::new(3).clients(2),
+            // How long a stranger's claim to an address counts: three times as long as a speaker waits between two reports, and
+            // short enough to wait for.
+            values: &["controller.extraArgs={--conflict-quarantine=6}"],
             before: None,
             together: vec![
                 no_eip_fits::SCENARIO,
@@ -95,6 +98,7 @@ pub fn plans() -> Vec<SitePlan> {
             name: "leaders",
             title: "three nodes, for what happens to controllers, to the API server and to the release",
             spec: || SiteSpec::new(3).clients(2),
+            values: &[],
             before: None,
             together: Vec::new(),
             scenarios: vec![
@@ -113,6 +117,7 @@ pub fn plans() -> Vec<SitePlan> {
             name: "routers",
             title: "three nodes, FRR and BIRD with clients behind them",
             spec: || SiteSpec::new(3).clients(1).router_with_client(Software::Frr).router_with_client(Software::Bird),
+            values: &[],
             before: None,
             together: Vec::new(),
             scenarios: vec![bgp_quick_start::SCENARIO, bgp_routes::SCENARIO, bgp_calm::SCENARIO],
@@ -122,6 +127,7 @@ pub fn plans() -> Vec<SitePlan> {
             name: "two-nodes",
             title: "two nodes, kube-proxy in iptables mode",
             spec: || SiteSpec::new(2).clients(2).proxy_mode(ProxyMode::Iptables),
+            values: &[],
             before: Some(take_over::SCENARIO),
             together: Vec::new(),
             scenarios: vec![Scenario { name: "quick-start-iptables", ..quick_start::SCENARIO }],

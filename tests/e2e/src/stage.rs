@@ -53,25 +53,37 @@ pub struct Stage {
     /// How much is done on it.
     pub scale: Scale,
     records: PathBuf,
+    /// The chart's values that ironlb is installed with here, where they differ from its own.
+    pub(crate) values: &'static [&'static str],
 }
 
 impl Stage {
-    /// Brings the site up, without ironlb. What instruments record goes to the folder `records`.
+    /// Brings the site up, without ironlb, which is to be installed with `values`. What instruments record goes to the folder `records`.
     ///
     /// # Errors
     /// The site does not come up; the logs that matter have been printed.
-    pub async fn bare(capsule: &Capsule, spec: SiteSpec, records: &Path) -> Result<Self> {
+    pub async fn bare(
+        capsule: &Capsule,
+        spec: SiteSpec,
+        values: &'static [&'static str],
+        records: &Path,
+    ) -> Result<Self> {
         std::fs::create_dir_all(records).with_context(|| records.display().to_string())?;
         let site = Site::up(capsule, spec).await?;
-        Ok(Self { site, scale: Scale::from_environment(), records: records.to_owned() })
+        Ok(Self { site, scale: Scale::from_environment(), records: records.to_owned(), values })
     }
 
     /// Brings the site up and installs ironlb.
     ///
     /// # Errors
     /// As [`Stage::bare`], or the installation fails; the logs that matter have been printed.
-    pub async fn raise(capsule: &Capsule, spec: SiteSpec, records: &Path) -> Result<Self> {
-        let stage = Self::bare(capsule, spec, records).await?;
+    pub async fn raise(
+        capsule: &Capsule,
+        spec: SiteSpec,
+        values: &'static [&'static str],
+        records: &Path,
+    ) -> Result<Self> {
+        let stage = Self::bare(capsule, spec, values, records).await?;
         if let Err(error) = release::install(&stage).await {
             crate::evidence::print(&stage, None).await;
             stage.site.down().await?;

@@ -48,7 +48,8 @@ fn one_site(plan: &SitePlan, filter: &Filter, folder: &Path) -> anyhow::Result<T
     let records = folder.join("e2e");
     keep_the_newest(&records, OTHERS_KEPT);
     let records = records.join(capsule.id().to_string());
-    let turns = Turns::new(&folder.join("e2e-turns"))?;
+    // Of all runs on this machine, for the clock of one is disturbed by any other.
+    let turns = Turns::new(&capsule::state_folder()?.join("turns"))?;
     let runtime = tokio::runtime::Runtime::new().context("a runtime")?;
     Ok(runtime.block_on(runner::run(&capsule, plan, filter, &records, &turns)))
 }

@@ -162,7 +162,11 @@ impl State {
     }
 }
 
-fn state_folder() -> Result<PathBuf> {
+/// Where all sites of this user leave what others have to know of them.
+///
+/// # Errors
+/// No cache folder is known.
+pub fn state_folder() -> Result<PathBuf> {
     Ok(cache_folder()?.join("sites"))
 }
 
@@ -173,7 +177,8 @@ fn state_folder() -> Result<PathBuf> {
 pub fn sweep() -> Result<usize> {
     for entry in fs::read_dir(state_folder()?).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.strip_suffix(".json").and_then(SiteId::parse).is_some_and(|id| id.is_gone()) {
+        let name = name.strip_suffix(".json").or_else(|| name.strip_suffix(".watches"));
+        if name.and_then(SiteId::parse).is_some_and(|id| id.is_gone()) {
             let _ = fs::remove_file(entry.path());
         }
     }

@@ -53,6 +53,7 @@ mod site;
 mod spec;
 pub mod visit;
 mod wait;
+mod watches;
 
 pub use capsule::{Capsule, Lifetime};
 pub use daemon::Daemon;

@@ -19,6 +19,7 @@ use kube::api::{Api, ListParams, PostParams};
 use serde_json::json;
 
 use crate::binaries::Binaries;
+use crate::capsule::state_folder;
 use crate::control_plane::{ControlPlane, KUBELET_CLIENT, admin_client};
 use crate::daemon::Daemon;
 use crate::netns::{Netns, off_runtime};
@@ -26,7 +27,7 @@ use crate::node::Node;
 use crate::router::Router;
 use crate::spec::{Address, Component, SiteSpec};
 use crate::wait::wait_for;
-use crate::{Capsule, lan};
+use crate::{Capsule, lan, watches};
 
 /// How long a step of the start may take. Chosen: ten times what it takes on two idle cores.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -46,16 +47,25 @@ pub struct Site {
 }
 
 impl Site {
+    /// Waits until the machine has room for such a site beside those that run, and takes it. [`Site::up`] does it too; who holds
+    /// something that other sites wait for calls this before.
+    ///
+    /// # Errors
+    /// There never is room, or not for a long time; the message says of what.
+    pub async fn room(capsule: &Capsule, spec: &SiteSpec) -> Result<()> {
+        watches::take(&state_folder()?, capsule.id(), spec).await
+    }
+
     /// Brings the site up inside the capsule; every node is Ready when this returns.
     ///
     /// A capsule holds one site at a time.
     ///
     /// # Errors
     /// A program is missing, cannot be started, or does not become ready in time; its log's end is in the message.
-    pub async fn up(_capsule: &Capsule, spec: SiteSpec) -> Result<Self> {
-        let mut clock = Clock::start(spec.progress);
+    pub async fn up(capsule: &Capsule, spec: SiteSpec) -> Result<Self> {
         spec.check()?;
-        enough_watches(&spec)?;
+        Self::room(capsule, &spec).await?;
+        let mut clock = Clock::start(spec.progress);
         let binaries = Binaries::find()?;
         let (control_plane, nodes, hosts) = {
             let (spec, binaries) = (spec.clone(), binaries.clone());
@@ -312,21 +322,6 @@ impl fmt::Debug for Site {
         // kube's client has nothing to show.
         f.debug_struct("Site").field("spec", &self.spec).field("nodes", &self.nodes).finish_non_exhaustive()
     }
-}
-
-/// Every program that watches files takes some of what one user may have; kubelets that get none end at once. Counted: 8 a
-/// node and 4 for the control plane. Raising the limit would change the machine, so that is left to its owner.
-fn enough_watches(spec: &SiteSpec) -> Result<()> {
-    let limit = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").unwrap_or_default();
-    let needed = 4 + 8 * u32::from(spec.nodes);
-    if limit.trim().parse().is_ok_and(|limit: u32| limit < needed) {
-        anyhow::bail!(
-            "a site of {} nodes needs {needed} inotify instances and this machine allows {} (sysctl fs.inotify.max_user_instances)",
-            spec.nodes,
-            limit.trim()
-        );
-    }
-    Ok(())
 }
 
 /// Writes all files and describes all programs.

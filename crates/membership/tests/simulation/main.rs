@@ -287,7 +287,30 @@ fn duel(seed: u64, bug: Bug) -> Verdict {
 /// Everything at random for a minute; then all is mended, and soon every vip has its one owner.
 fn storm(seed: u64, bug: Bug) -> Verdict {
     let (mut cluster, mut random) = started(seed, bug);
+    weather(&mut cluster, &mut random, &mut false)
+}
+
+/// The same cluster goes through one storm after the other: what one leaves behind must not be what breaks in a later one. Three storms,
+/// which are five minutes of its time; many more when `PROPTEST_CASES` asks for more than is usual.
+fn long_storm(seed: u64, bug: Bug) -> Verdict {
+    let storms = (3 * asked_for()).div_ceil(USUAL);
+    let (mut cluster, mut random) = started(seed, bug);
     let mut is_cut_ever = false;
+    for number in 0..storms {
+        weather(&mut cluster, &mut random, &mut is_cut_ever).map_err(|found| format!("storm {number}: {found}"))?;
+        // Who was told to end, or was killed, comes back as a DaemonSet's pod does.
+        for n in 0..5 {
+            if cluster.standing(n).is_empty() {
+                cluster.fault_after(0, Fault::Start(n));
+            }
+        }
+        cluster.run(15_000);
+        cluster.log.clear();
+    }
+    Ok(())
+}
+
+fn weather(cluster: &mut Cluster, random: &mut Random, is_cut_ever: &mut bool) -> Verdict {
     for _ in 0..random.between(3, 14) {
         let n = u32::try_from(random.between(0, 4)).unwrap();
         let (at, length) = (random.between(0, 60_000), random.between(50, 14_000));
@@ -307,7 +330,7 @@ fn storm(seed: u64, bug: Bug) -> Verdict {
                 cluster.fault_after(end, Fault::Server(Health::Serving));
             }
             5 => {
-                is_cut_ever = true;
+                *is_cut_ever = true;
                 cluster.fault_after(at, Fault::Cut(n, true));
                 cluster.fault_after(end, Fault::Cut(n, false));
             }
@@ -344,18 +367,24 @@ fn storm(seed: u64, bug: Bug) -> Verdict {
         cluster.fault_after(0, Fault::Start(0));
     }
     cluster.run(15_000);
-    measure(&mut cluster);
+    measure(cluster);
     // A node that hears only the LAN, or that has heard nothing at all for a while, learns of a takeover from the first frame.
-    judge(&mut cluster, 0.0, if is_cut_ever { WIRE } else { 0.0 })
+    judge(cluster, 0.0, if *is_cut_ever { WIRE } else { 0.0 })
 }
 
 type Scenario = fn(u64, Bug) -> Verdict;
 
+/// How many cases proptest runs where nobody asks for more.
+const USUAL: u64 = 256;
+
+/// How many it is asked for.
+fn asked_for() -> u64 {
+    u64::from(proptest::test_runner::Config::default().cases)
+}
+
 /// Runs a scenario with that many seeds, more when `PROPTEST_CASES` asks for more than is usual.
 fn holds(seeds: u64, scenario: Scenario) {
-    let usual = 256;
-    let asked = u64::from(proptest::test_runner::Config::default().cases);
-    for seed in 0..(seeds * asked).div_ceil(usual) {
+    for seed in 0..(seeds * asked_for()).div_ceil(USUAL) {
         if let Err(found) = scenario(seed, Bug::None) {
             panic!("seed {seed}: {found}");
         }
@@ -420,6 +449,15 @@ fn different_views_never_make_two_answers() {
 #[test]
 fn after_any_storm_every_vip_has_its_one_owner() {
     holds(150, storm);
+}
+
+#[test]
+fn one_storm_after_the_other_leaves_nothing_behind() {
+    for seed in 0..3 {
+        if let Err(found) = long_storm(seed, Bug::None) {
+            panic!("seed {seed}: {found}");
+        }
+    }
 }
 
 /// Speakers that are broken, each with the scenario that finds it.

@@ -17,7 +17,7 @@ use crate::{handover, owner, release};
 pub const SCENARIO: Scenario = Scenario {
     name: "restart-without-api-server",
     shows: "a speaker that is killed while the API server is stopped answers again for what nobody else has, and not for what somebody has",
-    first_address: 194,
+    first_address: 196,
     run: |ground| Box::pin(run(ground)),
 };
 

@@ -15,6 +15,7 @@ use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, geteuid, setsid};
 use super::{Capsule, INSIDE, ROLE, State, init, state_folder, sweep};
 use crate::cgroups::Cgroups;
 use crate::owner::SiteId;
+use crate::watches::{self, Claim};
 
 /// Starts the capsule's first process and stays until it is gone. `detached`: a command waits in front of us.
 pub(super) fn supervisor(detached: bool) -> Result<Capsule> {
@@ -28,6 +29,7 @@ pub(super) fn supervisor(detached: bool) -> Result<Capsule> {
     let _ = sweep().context("sweeping what earlier sites left")?;
     load_modules();
     let id = SiteId::of_this_process()?;
+    let claim = Claim::of(&state_folder()?, &id)?;
     let cgroups = Cgroups::detect()?;
     cgroups.create(&id.to_string())?;
     let signals = block_signals()?;
@@ -52,7 +54,10 @@ pub(super) fn supervisor(detached: bool) -> Result<Capsule> {
         let _ = first.wait();
         ended
     });
-    let _ = fs::remove_file(state_folder()?.join(format!("{id}.json")));
+    for file in [format!("{id}.json"), watches::file_name(&id)] {
+        let _ = fs::remove_file(state_folder()?.join(file));
+    }
+    drop(claim);
     cgroups.remove(&id.to_string())?;
     std::process::exit(outcome?);
 }

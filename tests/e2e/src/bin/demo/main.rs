@@ -21,6 +21,8 @@ use ironlb_e2e::{evidence, failover, handover, manifests, owner, web};
 use ironlb_lab::arp::Asking;
 use ironlb_lab::capsule::State;
 use ironlb_lab::{Capsule, Lifetime, Node, SiteSpec, Software, capsule, visit, wait_for};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::Api;
 
 /// The pool of `examples/layer2/eip.yaml`.
 const EIP: &str = "layer2-pool";
@@ -93,7 +95,7 @@ async fn site(console: &mut Console, capsule: &Capsule) -> Result<Stage> {
     let routers = |spec: SiteSpec| spec.router_with_client(Software::Frr).router_with_client(Software::Frr);
     let mut spec = routers(SiteSpec::new(3).clients(2));
     spec.progress = false;
-    let (stage, took) = console.waiting("bringing the site up", Stage::bare(capsule, spec, &records)).await;
+    let (stage, took) = console.waiting("bringing the site up", Stage::bare(capsule, spec, &[], &records)).await;
     let stage = stage?;
     for (step, after) in stage.site.timings() {
         console.fact(&format!("{:4.1} s  {step}", after.as_secs_f64()));
@@ -234,7 +236,12 @@ async fn fails_over(console: &mut Console, ground: &Ground<'_>, vip: Ipv4Addr) -
         "outage for the client: {} ms ({failed} of {all} connections failed)",
         cut.outage().as_millis()
     ));
-    console.say("The speakers judge each other by Leases: renewed every second, dead after four.");
+    let leases: Api<Lease> = Api::namespaced(stage.site.client(), NAMESPACE);
+    let lease = leases.get(&format!("ironlb-speaker-{}", doomed.name())).await?;
+    let expiry = lease.spec.and_then(|spec| spec.lease_duration_seconds).context("a Lease without a duration")?;
+    console.say(&format!(
+        "The speakers judge each other by Leases: one that is not renewed for {expiry} s counts as dead."
+    ));
     handover::check_turns(&cut.recording, vip, &[old, new])?;
     console.fact(&format!("on the wire first {old}, then {new}, and never both"));
     console.say(&format!("The speakers' own words; {}'s are the last it could say:", cut.from.name()));
