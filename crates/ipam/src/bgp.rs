@@ -173,10 +173,12 @@ impl Watch {
     /// What is to be told now, and when to look again.
     pub(crate) fn observe(&mut self, snapshot: &Snapshot, now: Timestamp) -> (Vec<Event>, Option<Timestamp>) {
         let mut known = BTreeMap::new();
-        for peer in snapshot.bgp_peers.keys() {
+        for (peer, object) in &snapshot.bgp_peers {
             let sessions = sessions(snapshot, peer);
-            if let Some(before) = &self.known {
-                let before = before.get(peer);
+            // What an earlier leader has looked at has a condition, and it has told of it.
+            let is_old_news = self.known.is_none() && !object.conditions.is_empty();
+            if !is_old_news {
+                let before = self.known.as_ref().and_then(|known| known.get(peer));
                 for (node, session) in &sessions {
                     let was_up = before.and_then(|nodes| nodes.get(*node)).copied().unwrap_or(false);
                     self.pending.entry(peer.clone()).or_default().note(node, was_up, *session);

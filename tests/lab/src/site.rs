@@ -5,6 +5,7 @@ mod faults;
 
 pub(crate) use self::commands::{tail, with_kubeconfig};
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node as NodeObject, ServiceAccount};
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use kube::api::{Api, ListParams, PostParams};
@@ -135,6 +137,32 @@ impl Site {
             Ok((self.client.request_text(request).await? == "ok").then_some(Ok(())))
         })
         .await?
+    }
+
+    /// Waits until the kubelet of every node that has power has been heard again since this was called, and its node is Ready: one that
+    /// was connected when the API server stopped may take 45 s to see that its connection is dead.
+    ///
+    /// # Errors
+    /// Time is up.
+    pub async fn kubelets_back(&self, within: Duration) -> Result<()> {
+        let leases: Api<Lease> = Api::namespaced(self.client.clone(), "kube-node-lease");
+        let versions = || async {
+            let list = leases.list(&ListParams::default()).await?;
+            Ok::<_, anyhow::Error>(
+                list.into_iter()
+                    .map(|lease| (lease.metadata.name, lease.metadata.resource_version))
+                    .collect::<BTreeMap<_, _>>(),
+            )
+        };
+        let before = versions().await?;
+        wait_for(within, "every kubelet to be heard again", || async {
+            let now = versions().await?;
+            let mut powered =
+                self.nodes.iter().filter(|node| node.has_power()).map(|node| Some(node.name().to_owned()));
+            Ok(powered.all(|name| now.get(&name).is_some_and(|new| Some(new) != before.get(&name))).then_some(()))
+        })
+        .await?;
+        self.nodes_ready(within).await
     }
 
     /// Waits until every node that has power is Ready, as its kubelet says since it has power: what the API server still

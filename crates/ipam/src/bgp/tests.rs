@@ -190,6 +190,7 @@ fn told(events: &[Event]) -> Vec<(&str, &str)> {
 fn sessions_that_come_and_go_are_told_together_and_not_over_and_over() {
     let mut watch = Watch::default();
     let mut site = site(&[("n1", Ok(())), ("n2", Err("x"))]);
+    judge(&mut site);
     assert_eq!(watch.observe(&site, at(0)).0, [], "a new leader tells no old news");
     set(&mut site, "n2", Ok(()));
     let (events, wake) = watch.observe(&site, at(1));
@@ -203,6 +204,21 @@ fn sessions_that_come_and_go_are_told_together_and_not_over_and_over() {
     let down = "session down on n1 (hold timer expired), n2 (the connection was closed)";
     assert_eq!(told(&events), [("SessionDown", down), ("SessionUp", "session established on n3")]);
     assert_eq!(watch.observe(&site, at(30)), (vec![], None), "told once");
+}
+
+#[test]
+fn a_first_leader_tells_of_sessions_that_were_sooner_than_its_first_look() {
+    let mut site = site(&[("n1", Ok(()))]);
+    let events = Watch::default().observe(&site, at(0)).0;
+    assert_eq!(told(&events), [("SessionUp", "session established on n1")]);
+    judge(&mut site);
+    assert_eq!(Watch::default().observe(&site, at(0)).0, [], "an earlier leader told it");
+}
+
+/// As a leader leaves the BgpPeer.
+fn judge(site: &mut Snapshot) {
+    let conditions = peer_conditions(site, &site.bgp_peers["leaf"]);
+    Arc::make_mut(site.bgp_peers.get_mut("leaf").unwrap()).conditions = conditions;
 }
 
 #[test]

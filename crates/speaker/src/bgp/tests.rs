@@ -262,7 +262,9 @@ fn a_key_is_written_on_news_and_not_more_often_than_it_may() {
     peer.nodes.insert(own());
     peer.peering = peer.peering.map(|peering| Peering { node_selector: Some(Selector::never()), ..peering });
     snapshot.bgp_peers.insert("leaf".to_owned(), Arc::new(peer));
+    let beside_openelb = Snapshot { openelb: vec!["Deployment a/b".to_owned()], ..snapshot.clone() };
     let none = BgpTelling::new(&plan(&snapshot), &BTreeMap::new(), Arc::default());
+    assert_eq!(Keys::default().due(&none, &beside_openelb, &own(), at(0)), (vec![], None), "the key is OpenELB's");
     let (due, _) = Keys::default().due(&none, &snapshot, &own(), at(0));
     assert!(due.contains(&Due { target: Target::Peer("leaf".to_owned()), news: None }), "{due:?}");
 }

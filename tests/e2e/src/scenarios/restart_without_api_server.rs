@@ -72,6 +72,7 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     somebody.exec(&["ip", "address", "delete", &address, "dev", NIC]).await?;
     stage.site.api_server().start()?;
     stage.site.api_ready(PATIENCE).await?;
+    stage.site.kubelets_back(PATIENCE).await?;
     release::all_well(stage, PATIENCE).await?;
     // Between the first list of Leases and the confirmation of its own one the speaker is silent for two round trips.
     for vip in [free, taken] {
