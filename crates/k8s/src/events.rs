@@ -170,7 +170,7 @@ fn cut(mut note: String) -> String {
 
 fn regarding(object: &ObjectRef, uid: String) -> ObjectReference {
     let (api_version, kind, namespace, name) = match object {
-        ObjectRef::Service(id) => ("v1", "Service", Some(id.namespace.to_string()), id.name.clone()),
+        ObjectRef::Service(id) => ("v1", "Service", Some(id.namespace.to_string()), id.name.to_string()),
         ObjectRef::Eip(name) => ("network.kubesphere.io/v1alpha2", "Eip", None, name.to_string()),
         ObjectRef::BgpConf(name) => ("network.kubesphere.io/v1alpha2", "BgpConf", None, name.clone()),
         ObjectRef::BgpPeer(name) => ("network.kubesphere.io/v1alpha2", "BgpPeer", None, name.clone()),

@@ -107,7 +107,10 @@ impl Kind for Services {
     }
 
     fn read(object: core::v1::Service) -> Reading<Self> {
-        Reading::of(translate::service(&object), Self::key(&object.metadata))
+        let (value, issues) = translate::service(&object);
+        // The same text as in the value, and not a second one.
+        let key = value.id.clone();
+        Reading::of((value, issues), key)
     }
 }
 

@@ -155,7 +155,7 @@ impl Writer {
 
     /// Takes the keys of nodes out of the status of a BgpConf or BgpPeer. Whose they were writes no more.
     pub async fn remove_keys(&self, object: &ObjectRef, nodes: &BTreeSet<NodeName>, seen: ResourceVersion) -> Outcome {
-        let gone: serde_json::Map<String, Value> = nodes.iter().map(|node| (node.0.clone(), Value::Null)).collect();
+        let gone: serde_json::Map<String, Value> = nodes.iter().map(|node| (node.to_string(), Value::Null)).collect();
         match object {
             ObjectRef::BgpConf(name) => {
                 self.merge_status::<api::BgpConf>(name, seen, serde_json::json!({"nodesConfStatus": gone})).await

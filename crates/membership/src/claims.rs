@@ -119,7 +119,7 @@ mod tests {
         #[test]
         fn exactly_one_of_several_rivals_wins(vip: IpAddr, epochs in prop::collection::vec(0..3_u64, 2..6)) {
             let rivals: Vec<(Epoch, NodeName)> =
-                epochs.iter().enumerate().map(|(n, e)| (Epoch(*e), NodeName(format!("n{n}")))).collect();
+                epochs.iter().enumerate().map(|(n, e)| (Epoch(*e), NodeName::from(format!("n{n}")))).collect();
             let winners = rivals
                 .iter()
                 .filter(|(e, n)| rivals.iter().all(|(f, m)| n == m || wins(vip, (*e, n), (*f, m))))

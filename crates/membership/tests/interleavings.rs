@@ -83,9 +83,9 @@ impl World {
     /// Both hold their Leases and may claim; each will be told these wishes.
     fn new(wishes: [&[bool]; 2], losses: u32, ticks: u32) -> Self {
         let speaker = |n: usize| Speaker {
-            name: NodeName(format!("n{n}")),
+            name: NodeName::from(format!("n{n}")),
             machine: Membership::new(Config {
-                node: NodeName(format!("n{n}")),
+                node: NodeName::from(format!("n{n}")),
                 incarnation: Incarnation(format!("life-{n}")),
                 timing: Timing::lease(),
             }),

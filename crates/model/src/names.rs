@@ -1,6 +1,10 @@
 //! Names that must not be mixed up.
+//!
+//! Each is shared text: a name stands in many places (a store, the snapshot made of it, what was decided, what was written), and a copy
+//! is a count and no text.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +12,7 @@ macro_rules! name {
     ($(#[$doc:meta])* $type:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub struct $type(pub String);
+        pub struct $type(Arc<str>);
 
         impl $type {
             /// The text.
@@ -26,13 +30,13 @@ macro_rules! name {
 
         impl From<&str> for $type {
             fn from(text: &str) -> Self {
-                Self(text.to_owned())
+                Self(text.into())
             }
         }
 
         impl From<String> for $type {
             fn from(text: String) -> Self {
-                Self(text)
+                Self(text.into())
             }
         }
     };
@@ -61,14 +65,14 @@ pub struct ServiceId {
     /// Its namespace.
     pub namespace: NamespaceName,
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 impl ServiceId {
     /// From the two parts.
     #[must_use]
     pub fn new(namespace: &str, name: &str) -> Self {
-        Self { namespace: namespace.into(), name: name.to_owned() }
+        Self { namespace: namespace.into(), name: name.into() }
     }
 
     /// From `namespace/name`; `None` when either is empty or there is a further slash.

@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn nodes_get_even_shares() {
-        let nodes: Vec<NodeName> = (0..10).map(|n| NodeName(format!("node-{n}"))).collect();
+        let nodes: Vec<NodeName> = (0..10).map(|n| NodeName::from(format!("node-{n}"))).collect();
         let mut shares = [0_u32; 10];
         for n in 0..10_000_u32 {
             let address = IpAddr::from(std::net::Ipv4Addr::from(0x0a00_0000 + n));

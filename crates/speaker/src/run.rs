@@ -57,7 +57,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         registry.register_collector(Box::new(InterfaceCounts(Arc::clone(&layer2))));
     });
 
-    let node = NodeName(node_name);
+    let node = NodeName::from(node_name);
     let restarted = state.as_ref().is_some_and(StateDirectory::was_here_before);
     let speaking = Speaking::start(seed(&incarnation), restarted);
     metrics.add(|registry| {

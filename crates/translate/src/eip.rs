@@ -22,7 +22,7 @@ mod reservation;
 #[must_use]
 pub fn eip(object: &api::Eip) -> (Eip, Vec<Issue>) {
     let (meta, spec) = (&object.metadata, &object.spec);
-    let name = EipName(meta.name.clone().unwrap_or_default());
+    let name = EipName::from(meta.name.clone().unwrap_or_default());
     let mut faults = Faults { object: ObjectRef::Eip(name.clone()), issues: Vec::new() };
 
     let (include, bad) = address::parse_list(&spec.address);

@@ -11,7 +11,7 @@ use crate::quote::quoted;
 #[must_use]
 pub fn node(object: &core::Node) -> (Node, Vec<Issue>) {
     let meta = &object.metadata;
-    let name = NodeName(meta.name.clone().unwrap_or_default());
+    let name = NodeName::from(meta.name.clone().unwrap_or_default());
     let (spec, status) = (object.spec.as_ref(), object.status.as_ref());
     let mut issues = Vec::new();
 

@@ -15,7 +15,7 @@ use crate::service::parse_stored;
 /// and told.
 #[must_use]
 pub fn speaker(object: &api::Speaker) -> (SpeakerReport, Vec<Issue>) {
-    let node = NodeName(object.metadata.name.clone().unwrap_or_default());
+    let node = NodeName::from(object.metadata.name.clone().unwrap_or_default());
     let default_status = api::SpeakerStatus::default();
     let status = object.status.as_ref().unwrap_or(&default_status);
     let mut issues = Vec::new();
@@ -44,7 +44,7 @@ pub fn speaker(object: &api::Speaker) -> (SpeakerReport, Vec<Issue>) {
                 Err(_) => unreadable("status.interfaces", text),
             }
         }
-        let name = InterfaceName(interface.name.clone());
+        let name = InterfaceName::from(interface.name.clone());
         interfaces.push(ReportedInterface { name, up: interface.up.unwrap_or(false), prefixes });
     }
     let layer2 = status.layer2.as_ref();
@@ -52,7 +52,7 @@ pub fn speaker(object: &api::Speaker) -> (SpeakerReport, Vec<Issue>) {
     for entry in layer2.and_then(|l| l.owned.as_deref()).unwrap_or_default() {
         match parse_stored(&entry.vip) {
             Some(vip) => {
-                owned.insert(vip, InterfaceName(entry.interface.clone().unwrap_or_default()));
+                owned.insert(vip, InterfaceName::from(entry.interface.clone().unwrap_or_default()));
             }
             None => unreadable("status.layer2.owned", &entry.vip),
         }

@@ -48,7 +48,7 @@ impl Cluster {
             snapshot.services.insert(service.id.clone(), Arc::new(service));
         }
         for n in 0..self.nodes {
-            let name = NodeName(format!("node-{n}"));
+            let name = NodeName::from(format!("node-{n}"));
             snapshot.nodes.insert(name.clone(), Arc::new(node(&name)));
         }
         snapshot
@@ -242,8 +242,8 @@ fn service(id: ServiceId, eip: &str, created: i64) -> Service {
         traffic_policy: TrafficPolicy::Cluster,
         health_check_node_port: None,
         ports: [80, 443].map(|number| Port { transport: Transport::Tcp, number }).into(),
-        selector: [("app", id.name.clone())].into(),
-        labels: [("app", id.name.clone())].into(),
+        selector: [("app", id.name.as_ref())].into(),
+        labels: [("app", id.name.as_ref())].into(),
         eip_label: None,
         has_openelb_finalizer: false,
         ingress: Vec::<IngressAddress>::new(),

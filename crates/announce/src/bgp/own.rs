@@ -66,8 +66,11 @@ pub fn router_id(node: &Node) -> Ipv4Addr {
     });
     own.unwrap_or_else(|| {
         // FNV-1a: offset basis and prime of the 32-bit variant.
-        let hash =
-            node.name.0.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        let hash = node
+            .name
+            .as_str()
+            .bytes()
+            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
         Ipv4Addr::from(hash.max(1))
     })
 }

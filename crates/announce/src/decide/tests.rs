@@ -348,7 +348,7 @@ fn of_two_services_with_one_port_the_older_is_served() {
     }
     assert_eq!(owners(&site, vip(0), &views(2)), [node_name(1)], "where the older one's endpoint is");
     let found = decide_at(1, 2, &site);
-    assert_eq!(found.layer2.get(&vip(0)).unwrap().service.name, "b");
+    assert_eq!(found.layer2.get(&vip(0)).unwrap().service.name.as_ref(), "b");
     let told: Vec<&str> = found.report.withheld.iter().map(|w| w.reason.as_str()).collect();
     assert_eq!(told, ["PortClash"]);
     assert!(decide_at(0, 2, &site).report.withheld.is_empty(), "one tells");

@@ -25,7 +25,7 @@ pub(crate) fn vip(n: u32) -> IpAddr {
 
 /// The name of the `n`th node.
 pub(crate) fn node_name(n: u32) -> NodeName {
-    NodeName(format!("n{n}"))
+    NodeName::from(format!("n{n}"))
 }
 
 /// A Service of ours that holds these addresses, TCP port 80, policy Cluster.

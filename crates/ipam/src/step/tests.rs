@@ -254,7 +254,7 @@ fn one_refused_service_stops_no_other() {
         let step = step(&snapshot, &mut memory, now);
         for planned in &step.actions {
             let Action::PatchService(patch) = &planned.action else { continue };
-            let outcome = if patch.id.name == "s1" {
+            let outcome = if patch.id.name.as_ref() == "s1" {
                 Outcome::Refused { message: "denied".to_owned() }
             } else {
                 let before = snapshot.services[&patch.id].clone();

@@ -31,7 +31,7 @@ pub(super) fn manager(node: &NodeName) -> String {
     }
     // FNV-1a, 64 bits: names that only differ in what is cut stay different.
     let hash = node
-        .0
+        .as_str()
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     let mark = format!("-{hash:016x}");
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn each_node_has_a_manager_of_its_own_however_long_its_name() {
         assert_eq!(manager(&"n1".into()), "ironlb-speaker-n1");
-        let long = |end: &str| manager(&NodeName(format!("{}{end}", "n".repeat(250))));
+        let long = |end: &str| manager(&NodeName::from(format!("{}{end}", "n".repeat(250))));
         assert!(long("1").len() <= MAX_MANAGER && long("1") != long("2"));
     }
 }

@@ -59,7 +59,7 @@ fn reservee(index: usize, given: &api::Reservation, faults: &mut Faults) -> Rese
         Reservee::Nobody
     };
     match (text(&given.namespace), text(&given.name), &given.service_selector) {
-        (Some(namespace), Some(name), None) => Reservee::Service(ServiceId { namespace: namespace.into(), name }),
+        (Some(namespace), Some(name), None) => Reservee::Service(ServiceId::new(&namespace, &name)),
         (None, Some(_), None) => fault("a name without a namespace names no Service: add namespace"),
         (_, Some(_), Some(_)) => fault("it has both name and serviceSelector: leave one of them out"),
         (_, None, None) => fault("it does not say for whom: add namespace and name, or serviceSelector"),

@@ -76,7 +76,7 @@ fn anew_each_time(snapshot: &Snapshot) -> Plan {
         changed.services.insert(blocker.id.clone(), Arc::new(blocker));
     }
     let mut plan = the_real_one(&changed);
-    plan.services.retain(|entry| entry.service.id.name != "blocker");
+    plan.services.retain(|entry| entry.service.id.name.as_ref() != "blocker");
     with_services_of(snapshot, plan)
 }
 

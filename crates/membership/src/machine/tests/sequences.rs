@@ -53,7 +53,7 @@ fn any_op() -> impl Strategy<Value = Op> {
 }
 
 fn node_name(node: u8) -> NodeName {
-    if node == 0 { OWN.into() } else { NodeName(format!("n{node}")) }
+    if node == 0 { OWN.into() } else { NodeName::from(format!("n{node}")) }
 }
 
 fn seen(node: u8, version: u64, holder: u8, claims: &[(u8, u64)], ready: bool) -> SeenLease {
