@@ -1,6 +1,6 @@
 //! `ironlb explain`: why a Service is served as it is.
 
-mod json;
+pub(crate) mod json;
 mod next;
 mod text;
 mod words;

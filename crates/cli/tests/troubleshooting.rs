@@ -35,6 +35,7 @@ const LISTS: [List; 9] = [
             let mut words = categories("crates/announce/src/reason.rs", "Reason")?;
             words.extend(categories("crates/announce/src/reason.rs", "Remark")?);
             words.extend(said_by_the_controller()?);
+            words.extend(categories("crates/ipam/src/explain/silent.rs", "Silent")?);
             Ok(words)
         },
         at_least: 30,

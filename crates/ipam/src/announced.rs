@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use ironlb_model::{Condition, ConditionStatus, InterfaceName, NodeName, Snapshot, WithheldVip};
+use ironlb_model::{Condition, ConditionStatus, EipName, InterfaceName, NodeName, Snapshot, WithheldVip};
 
 use crate::condition::{ANNOUNCED, condition};
-use crate::verdict::Verdict;
+use crate::verdict::{Verdict, Vip};
 
 /// How many nodes a message names at most. Chosen: the reason is mostly the same on all.
 const MAX_NODES: usize = 3;
@@ -25,6 +25,8 @@ pub(crate) struct Announcers<'a> {
     advertising: Vec<(IpAddr, &'a NodeName, &'a BTreeSet<String>)>,
     /// How many vips that are.
     advertised: usize,
+    /// The Eips that are advertised to some BgpPeers alone, with those.
+    limited: BTreeMap<&'a EipName, &'a BTreeSet<String>>,
     /// Sorted by vip, then node.
     withheld: Vec<(IpAddr, &'a NodeName, &'a WithheldVip)>,
     /// A speaker whose list of vips was cut.
@@ -45,6 +47,7 @@ impl<'a> Announcers<'a> {
             answering: Vec::new(),
             advertising: Vec::new(),
             advertised: 0,
+            limited: snapshot.eips.values().filter_map(|eip| Some((&eip.name, eip.routes.peers.as_ref()?))).collect(),
             withheld: Vec::new(),
             cut: None,
             any: false,
@@ -80,7 +83,8 @@ impl<'a> Announcers<'a> {
 
     /// The condition of a Service that is to hold these vips; none where it has none.
     pub(crate) fn condition(&self, verdict: &Verdict) -> Option<Condition> {
-        let findings: Vec<(IpAddr, Finding)> = verdict.addresses().map(|vip| (vip, self.finding(vip))).collect();
+        let findings: Vec<(IpAddr, Finding)> =
+            verdict.vips.iter().map(|vip| (vip.address, self.finding(vip))).collect();
         let rank = |finding: &Finding| match finding.status {
             ConditionStatus::False => 0,
             ConditionStatus::Unknown => 1,
@@ -100,10 +104,17 @@ impl<'a> Announcers<'a> {
         answering.iter().map(|(_, node, interface)| ((*node).clone(), (*interface).clone())).collect()
     }
 
-    /// The nodes that advertise this vip in BGP, each with the BgpPeers of its sessions.
-    pub(crate) fn advertising(&self, vip: IpAddr) -> Vec<(NodeName, BTreeSet<String>)> {
-        let advertising = of_vip(&self.advertising, vip, |(vip, ..)| *vip);
-        advertising.iter().map(|(_, node, peers)| ((*node).clone(), (*peers).clone())).collect()
+    /// The nodes that advertise this vip in BGP, each with the BgpPeers of its sessions that may have it.
+    pub(crate) fn advertising(&self, vip: &Vip) -> Vec<(NodeName, BTreeSet<String>)> {
+        let advertising = of_vip(&self.advertising, vip.address, |(vip, ..)| *vip);
+        let told = |peers| self.may_have(vip, peers).map(str::to_owned).collect();
+        advertising.iter().map(|(_, node, peers)| ((*node).clone(), told(peers))).collect()
+    }
+
+    /// Those of these BgpPeers to which this vip's Eip is advertised.
+    fn may_have<'t>(&self, vip: &Vip, peers: &'t BTreeSet<String>) -> impl Iterator<Item = &'t str> {
+        let limit = vip.eip.as_ref().and_then(|eip| self.limited.get(eip)).copied();
+        peers.iter().filter(move |peer| limit.is_none_or(|limit| limit.contains(*peer))).map(String::as_str)
     }
 
     /// The nodes that say that they do not announce this vip.
@@ -112,7 +123,8 @@ impl<'a> Announcers<'a> {
         withheld.iter().map(|(_, node, withheld)| ((*node).clone(), (*withheld).clone())).collect()
     }
 
-    fn finding(&self, vip: IpAddr) -> Finding {
+    fn finding(&self, of: &Vip) -> Finding {
+        let vip = of.address;
         let found = |status, reason: &str, message: String| Finding { status, reason: reason.to_owned(), message };
         let answering = of_vip(&self.answering, vip, |(vip, ..)| *vip);
         if !answering.is_empty() {
@@ -126,7 +138,7 @@ impl<'a> Announcers<'a> {
                 "advertised to routers; kubectl get speakers shows by which nodes".to_owned()
             } else {
                 let nodes: BTreeSet<&str> = advertising.iter().map(|(_, node, _)| node.as_str()).collect();
-                let peers = advertising.iter().flat_map(|(_, _, peers)| peers.iter().map(String::as_str)).collect();
+                let peers = advertising.iter().flat_map(|(_, _, peers)| self.may_have(of, peers)).collect();
                 format!("advertised by {} to {}", named("node", &nodes), named("BgpPeer", &peers))
             };
             return found(ConditionStatus::True, "Bgp", message);

@@ -3,6 +3,7 @@
 //! There are no rules here. The plan is made as ever, a [witness](witness::Onlooker) looks on, and what it writes down comes from the
 //! functions that decided. So an explanation can be poor, but it cannot be of another opinion than the controller.
 
+mod silent;
 mod witness;
 
 use std::collections::BTreeSet;
@@ -25,6 +26,7 @@ use crate::precedence::{NotOffered, Offer};
 use crate::projection::project_with;
 use crate::reason::Reason;
 use crate::verdict::{Verdict, Vip};
+pub use silent::Silent;
 use witness::Onlooker;
 
 /// The decision on one Service, with everything it looked at.
@@ -158,10 +160,12 @@ pub struct VipReport {
     pub others: Vec<ServiceId>,
     /// The nodes that answer for it.
     pub answering: Vec<(NodeName, InterfaceName)>,
-    /// The nodes that advertise it in BGP, each with the BgpPeers of its sessions.
+    /// The nodes that advertise it in BGP, each with the BgpPeers of its sessions that may have it.
     pub advertising: Vec<(NodeName, BTreeSet<String>)>,
     /// The nodes that do not, as far as their speakers say so.
     pub withheld: Vec<(NodeName, WithheldVip)>,
+    /// The nodes that do not advertise it in BGP and do not say why, with what the objects show.
+    pub silent: Vec<(NodeName, Silent)>,
     /// The host outside the cluster that claims it.
     pub claim: Option<Claim>,
 }
@@ -221,11 +225,14 @@ fn vip_report(
     in_flight: &InFlight,
 ) -> VipReport {
     let shows = |other: &&Arc<Service>| other.id != service.id && other.addresses().any(|a| a == vip.address);
+    let advertising = announcers.advertising(vip);
+    let withheld = announcers.withheld(vip.address);
     VipReport {
         others: snapshot.services.values().filter(shows).map(|other| other.id.clone()).collect(),
         answering: announcers.answering(vip.address),
-        advertising: announcers.advertising(vip.address),
-        withheld: announcers.withheld(vip.address),
+        silent: silent::nodes(snapshot, vip, service, &advertising, &withheld),
+        advertising,
+        withheld,
         claim: in_flight.claimed.get(&vip.address).cloned(),
         vip: vip.clone(),
     }

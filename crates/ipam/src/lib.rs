@@ -68,7 +68,7 @@ pub use condition::{
 pub use conflict::Claim;
 pub use eligible::{NotOurs, Standing};
 pub use event::{Event, EventType};
-pub use explain::{EipReport, Explanation, Finding, LostAddress, Search, Sought, VipReport, explain};
+pub use explain::{EipReport, Explanation, Finding, LostAddress, Search, Silent, Sought, VipReport, explain};
 pub use in_flight::{InFlight, Write, WriteState};
 pub use memory::{Limits, Memory, Outcome, Retry};
 pub use plan::{Plan, ServiceVerdict, plan};

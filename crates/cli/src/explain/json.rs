@@ -130,10 +130,14 @@ fn vip(report: &VipReport) -> Value {
         "withheld": report.withheld.iter().map(|(node, withheld)| json!({
             "node": node.to_string(), "reason": withheld.reason, "message": withheld.message,
         })).collect::<Vec<_>>(),
+        "silent": report.silent.iter().map(|(node, why)| json!({
+            "node": node.to_string(), "reason": why.category(), "message": why.to_string(),
+        })).collect::<Vec<_>>(),
     })
 }
 
-fn condition(condition: &Condition) -> Value {
+/// A condition without its time.
+pub(crate) fn condition(condition: &Condition) -> Value {
     json!({
         "type": condition.kind,
         "status": condition.status.as_str(),
@@ -142,7 +146,8 @@ fn condition(condition: &Condition) -> Value {
     })
 }
 
-fn missing(missing: &Missing) -> Value {
+/// What could not be read.
+pub(crate) fn missing(missing: &Missing) -> Value {
     json!({"right": missing.part.right(), "error": missing.error, "forbidden": missing.is_forbidden})
 }
 

@@ -156,6 +156,64 @@ fn held_and_not_announced() {
     insta::assert_snapshot!(page(&cluster));
 }
 
+/// Three nodes and two leaves: one node advertises, one has lost its sessions, one has no endpoint of a Service with policy Local.
+fn with_bgp() -> Snapshot {
+    let pool = eip("pool", "10.0.0.1-10.0.0.9", ", bgp: {peers: [leaf1, leaf2]}").replace("layer2", "bgp");
+    let sessions = |leaf2: &str| {
+        format!(
+            "sessions: [{{peer: leaf1, state: ESTABLISHED}}, {{peer: leaf2, {leaf2}}}, {{peer: spare, state: ESTABLISHED}}]"
+        )
+    };
+    let speaker = |node: &str, bgp: &str| {
+        format!(
+            "{{kind: Speaker, apiVersion: ironlb.io/v1alpha1, metadata: {{name: {node}}}, spec: {{}}, status: {{ready: true, bgp: {{{bgp}}}}}}}"
+        )
+    };
+    let up = sessions("state: ESTABLISHED");
+    let down = "sessions: [{peer: leaf1, state: ACTIVE, lastError: connection refused}, {peer: leaf2, state: CONNECT}]";
+    objects(&[
+        web(", eip.openelb.kubesphere.io/v1alpha2: pool", ", externalTrafficPolicy: Local", HELD),
+        pool,
+        node("n1"),
+        node("n2"),
+        node("n3"),
+        node("n4"),
+        speaker("n1", &format!("{up}, advertisedCount: 1, advertised: [10.0.0.1]")),
+        speaker("n2", down),
+        speaker("n3", &sessions("state: ACTIVE")),
+        slice(
+            "{addresses: [172.16.0.7], nodeName: n1, conditions: {ready: true}}, \
+             {addresses: [172.16.0.8], nodeName: n2, conditions: {ready: true}}",
+        ),
+    ])
+}
+
+#[test]
+fn advertised_by_some_nodes() {
+    insta::assert_snapshot!(page(&with_bgp()));
+}
+
+#[test]
+fn of_many_nodes_the_first_are_listed_and_the_rest_counted() {
+    let mut cluster = with_bgp();
+    for n in 0..25 {
+        let name = format!("m{n:02}");
+        let (like, report) = (&cluster.nodes[&"n1".into()], &cluster.speakers[&"n1".into()]);
+        let (mut like, mut report) = ((**like).clone(), (**report).clone());
+        (like.name, report.node) = (name.as_str().into(), name.as_str().into());
+        if n >= 13 {
+            report.bgp.advertised.clear();
+            report.bgp.established.clear();
+        }
+        cluster.nodes.insert(like.name.clone(), Arc::new(like));
+        cluster.speakers.insert(report.node.clone(), Arc::new(report));
+    }
+    let text = page(&cluster);
+    assert!(text.contains("10.0.0.1 by node m09, to BgpPeers leaf1, leaf2\n  10.0.0.1 by 4 more nodes\n"), "{text}");
+    // Twelve without endpoints, and three of before.
+    assert!(text.contains("10.0.0.1 not by 5 more nodes\n"), "{text}");
+}
+
 #[test]
 fn no_eip_offers_itself() {
     let cluster = objects(&[

@@ -9,7 +9,7 @@ use ironlb_model::{Condition, Endpoints, IngressAddress};
 use crate::explain::{Page, next, words};
 use crate::table::Table;
 
-/// How many nodes are listed that do not announce a vip. Chosen: a screen has some forty lines, and the reason is mostly the same.
+/// How many nodes are listed that advertise a vip, and how many that do not. Chosen: a screen has some forty lines, and the reason is mostly the same.
 const MAX_NODES: usize = 10;
 
 /// The page.
@@ -132,16 +132,37 @@ fn announced(page: &Page<'_>) -> Vec<String> {
         lines.extend(told.filter(|_| is_held).map(|told| format!("{}: {}", told.reason, told.message)));
     }
     for report in page.explanation.vips.iter().filter(|_| page.knows_speakers()) {
-        let nodes = report.withheld.iter().take(MAX_NODES);
-        lines.extend(nodes.map(|(node, withheld)| {
-            format!("{} not by node {node}: {}: {}", report.vip.address, withheld.reason, withheld.message)
-        }));
-        if report.withheld.len() > MAX_NODES {
-            lines.push(format!("{} not by {} more nodes", report.vip.address, report.withheld.len() - MAX_NODES));
-        }
+        lines.extend(by_nodes(report));
     }
     lines.push(endpoints(page));
     lines
+}
+
+/// Which nodes advertise it to which BgpPeers, and which nodes do not announce it.
+fn by_nodes(report: &VipReport) -> Vec<String> {
+    let vip = report.vip.address;
+    let advertising = report.advertising.iter().map(|(node, peers)| {
+        let peers: Vec<&String> = peers.iter().collect();
+        let plural = if peers.len() == 1 { "" } else { "s" };
+        format!("{vip} by node {node}, to BgpPeer{plural} {}", words::list(&peers))
+    });
+    let mut lines = cut(advertising, &format!("{vip} by"));
+    let withheld = report.withheld.iter().map(|(node, told)| (node, told.reason.clone(), told.message.clone()));
+    let silent = report.silent.iter().map(|(node, why)| (node, why.category().to_owned(), why.to_string()));
+    let mut without: Vec<_> = withheld.chain(silent).collect();
+    without.sort();
+    let without = without.into_iter().map(|(node, reason, told)| format!("{vip} not by node {node}: {reason}: {told}"));
+    lines.extend(cut(without, &format!("{vip} not by")));
+    lines
+}
+
+/// The first of these lines, and how many more nodes there are.
+fn cut(mut lines: impl ExactSizeIterator<Item = String>, begins: &str) -> Vec<String> {
+    let mut shown: Vec<String> = lines.by_ref().take(MAX_NODES).collect();
+    if lines.len() > 0 {
+        shown.push(format!("{begins} {} more nodes", lines.len()));
+    }
+    shown
 }
 
 fn endpoints(page: &Page<'_>) -> String {
