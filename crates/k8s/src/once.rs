@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use http::StatusCode;
+use http::header::DATE;
 use ironlb_model::{Issue, ServiceId, Settings, Snapshot};
+use jiff::fmt::rfc2822;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Service};
-use kube::api::ListParams;
+use kube::api::{GetParams, ListParams};
+use kube::client::Body;
 use kube::{Api, Client, Resource};
 use tokio::time::timeout;
 
@@ -193,15 +198,75 @@ pub async fn controller(client: &Client) -> Result<Option<Controller>, Missing> 
     }))
 }
 
+/// Who holds the controllers' Lease, as far as it says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leader {
+    /// The holder's identity, which begins with the name of its pod.
+    pub holder: String,
+    /// How long the Lease lasts after it was renewed.
+    pub lasts: Duration,
+    /// How long ago it was renewed, by the API server's clock; none where it does not tell the time, or the Lease does not.
+    pub renewed_ago: Option<Duration>,
+}
+
+/// So long after a Lease has run out its holder is believed to lead all the same: when it was renewed was written by the holder's clock,
+/// and what time it is says the API server's. Chosen: clocks that are further apart make trouble elsewhere, and of a leader that is gone
+/// another has taken over long before.
+const CLOCKS_APART: Duration = Duration::from_mins(1);
+
+impl Leader {
+    /// Has the Lease run out so long ago that its holder cannot lead, however the clocks differ?
+    #[must_use]
+    pub fn has_run_out(&self) -> bool {
+        self.renewed_ago.is_some_and(|ago| ago > self.lasts + CLOCKS_APART)
+    }
+
+    /// What a Lease says at a moment that the API server gives as the date of its answer.
+    fn read(lease: Lease, date: Option<&str>) -> Option<Self> {
+        let spec = lease.spec?;
+        let holder = spec.holder_identity.filter(|holder| !holder.is_empty())?;
+        let lasts = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or_default();
+        let now = date.and_then(|date| rfc2822::DateTimeParser::new().parse_timestamp(date).ok());
+        let renewed_ago = now.zip(spec.renew_time).map(|(now, renewed)| {
+            // The date has whole seconds, and the holder's clock may be ahead.
+            let ago = now.as_second().saturating_sub(renewed.0.as_second());
+            Duration::from_secs(u64::try_from(ago).unwrap_or_default())
+        });
+        Some(Self { holder, lasts: Duration::from_secs(lasts), renewed_ago })
+    }
+}
+
 /// Who holds the controllers' Lease in this namespace; none where nobody does.
 ///
 /// # Errors
 /// [`Missing`], where it cannot be read.
-pub async fn leader(client: &Client, namespace: &str) -> Result<Option<String>, Missing> {
-    let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
-    let found = answered(api.get_opt(CONTROLLER)).await.map_err(|error| missing(Part::Leader, &error))?;
-    let holder = found.and_then(|lease| lease.spec).and_then(|spec| spec.holder_identity);
-    Ok(holder.filter(|holder| !holder.is_empty()))
+pub async fn leader(client: &Client, namespace: &str) -> Result<Option<Leader>, Missing> {
+    match timeout(REQUEST_TIMEOUT, dated_lease(client, namespace)).await {
+        Ok(Ok(found)) => Ok(found.and_then(|(lease, date)| Leader::read(lease, date.as_deref()))),
+        Ok(Err(error)) => Err(missing(Part::Leader, &error)),
+        Err(_) => Err(missing(Part::Leader, &WatchError::Timeout(REQUEST_TIMEOUT))),
+    }
+}
+
+/// The controllers' Lease, and what time it is by the answer's header. Not asked for by [`Api`], which keeps no headers.
+async fn dated_lease(client: &Client, namespace: &str) -> Result<Option<(Lease, Option<String>)>, WatchError> {
+    let unreadable = |error: &dyn std::fmt::Display| WatchError::Unreadable(error.to_string());
+    let request = kube::core::Request::new(Lease::url_path(&(), Some(namespace)));
+    let request = request.get(CONTROLLER, &GetParams::default()).map_err(|error| unreadable(&error))?;
+    let answer = client.send(request.map(Body::from)).await?;
+    let (status, date) = (answer.status(), answer.headers().get(DATE));
+    let date = date.and_then(|date| date.to_str().ok()).map(str::to_owned);
+    let body = answer.into_body().collect_bytes().await?;
+    if status == StatusCode::NOT_FOUND {
+        return Ok(None);
+    }
+    if !status.is_success() {
+        let said: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        let message = said["message"].as_str().unwrap_or_default().to_owned();
+        return Err(WatchError::Refused { code: status.as_u16(), message });
+    }
+    let lease = serde_json::from_slice(&body).map_err(|error| unreadable(&error))?;
+    Ok(Some((lease, date)))
 }
 
 async fn answered<T>(question: impl Future<Output = kube::Result<T>>) -> Result<T, WatchError> {
@@ -249,4 +314,36 @@ fn note<T>(read: Result<T, WatchError>, part: Part, all: &mut Vec<Missing>) -> O
 fn missing(part: Part, error: &WatchError) -> Missing {
     let is_forbidden = matches!(error, WatchError::Refused { code: 403, .. });
     Missing { part, error: error.to_string(), is_forbidden }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_is_believed_by_the_api_server_s_clock() {
+        let lease = |holder: &str, renewed: &str| -> Lease {
+            let spec = serde_json::json!({"holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": renewed});
+            serde_json::from_value(serde_json::json!({"metadata": {}, "spec": spec})).unwrap()
+        };
+        let renewed = "2026-01-02T03:04:05.600000Z";
+        for (date, ago, has_run_out) in [
+            (Some("Fri, 02 Jan 2026 03:04:09 GMT"), Some(4), false),
+            (Some("Fri, 02 Jan 2026 03:05:20 GMT"), Some(75), false),
+            (Some("Fri, 02 Jan 2026 03:05:21 GMT"), Some(76), true),
+            (Some("Fri, 02 Jan 2026 02:00:00 GMT"), Some(0), false),
+            (Some("yesterday"), None, false),
+            (None, None, false),
+        ] {
+            let found = Leader::read(lease("a-pod_1", renewed), date).unwrap();
+            let want = Leader {
+                holder: "a-pod_1".to_owned(),
+                lasts: Duration::from_secs(15),
+                renewed_ago: ago.map(Duration::from_secs),
+            };
+            assert_eq!((&found, found.has_run_out()), (&want, has_run_out), "{date:?}");
+        }
+        assert_eq!(Leader::read(lease("", renewed), None), None);
+        assert_eq!(Leader::read(Lease::default(), None), None);
+    }
 }

@@ -54,8 +54,26 @@ fn with_node(snapshot: &mut Snapshot, name: &str, ready: &str, speaker: Option<V
     }
 }
 
+fn led_by(holder: &str, renewed_ago: Option<u64>) -> Leader {
+    let renewed_ago = renewed_ago.map(Duration::from_secs);
+    Leader { holder: holder.to_owned(), lasts: Duration::from_secs(15), renewed_ago }
+}
+
 #[test]
-fn what_is_amiss_stands_out() {
+fn a_lease_is_told_by_its_age() {
+    let told = |ago| controller(&Snapshot::default(), &running(2), Some(&led_by("abc", ago)), &[]);
+    for (ago, says) in [
+        (None, "; abc leads, as its Lease says\n"),
+        (Some(3), "; abc leads, as its Lease says, which it renewed 3 s ago\n"),
+        (Some(16), "; abc leads if clocks differ: it renewed its Lease 16 s ago, and it lasts 15 s\n"),
+        (Some(900), "; nobody leads, so nothing is decided: abc renewed its Lease 900 s ago, and it lasts 15 s\n"),
+    ] {
+        assert!(told(ago).ends_with(says), "{}", told(ago));
+    }
+}
+
+/// Something is amiss with nearly everything.
+fn amiss() -> Snapshot {
     let mut cluster = Snapshot::default();
     let heard = json!([{"vip": "10.0.0.1", "mac": "02:00:00:00:00:ee", "lastSeen": "2026-01-02T03:04:05Z"}]);
     with_node(
@@ -78,7 +96,31 @@ fn what_is_amiss_stands_out() {
     with_service(&mut cluster, "silent", &[held, silent]);
     with_service(&mut cluster, "full", &[condition(ADDRESS_ASSIGNED, "False", "EipFull", "no free address")]);
     with_service(&mut cluster, "new", &[]);
-    insta::assert_snapshot!(render(&cluster, &running(2), Some("ironlb-controller-abc"), &[]));
+    cluster
+}
+
+#[test]
+fn what_is_amiss_stands_out() {
+    let leader = led_by("ironlb-controller-abc", Some(2));
+    insta::assert_snapshot!(render(&amiss(), &running(2), Some(&leader), &[]));
+}
+
+#[test]
+fn programs_get_the_same() {
+    let leader = led_by("ironlb-controller-abc", Some(2));
+    let page = json::render(&amiss(), &running(2), Some(&leader), &[]);
+    insta::assert_snapshot!(serde_json::to_string_pretty(&page).unwrap());
+}
+
+#[test]
+fn programs_get_null_for_what_may_not_be_read() {
+    let missing = |part| Missing { part, error: "refused (403): no".to_owned(), is_forbidden: true };
+    let all = [Part::Services, Part::Eips, Part::Speakers, Part::Leader].map(missing);
+    let page = json::render(&Snapshot::default(), &running(2), None, &all);
+    for part in ["services", "eips", "speakers"] {
+        assert!(page[part].is_null(), "{part}: {page}");
+    }
+    assert!(page["controller"]["lease"].is_null() && page["leftOut"][0]["forbidden"] == true, "{page}");
 }
 
 #[test]

@@ -108,6 +108,12 @@ async fn status(ground: &Ground<'_>, plugin: &Plugin<'_>, viewer: &str) -> Resul
     ensure!(line(&[&waits, "EipFull"])?.contains("1 of 1 in use"), "{told}");
     line(&[&held, "NoEndpoints"])?;
     ensure!(!told.contains(&format!("{namespace}/others")), "a Service of another's is told:\n{told}");
+    let page: Value = serde_json::from_str(&plugin.call(&["status", "-o", "json"]).await?)?;
+    let lease = &page["controller"]["lease"];
+    let is_fresh = lease["hasRunOut"] == false && lease["renewedSecondsAgo"].as_u64().is_some_and(|ago| ago < 60);
+    ensure!(is_fresh && lease["lastsSeconds"] == 15, "the Lease of a leader that works: {lease}");
+    let lacking = page["services"]["withoutAddress"].as_array().context("no list")?;
+    ensure!(lacking.iter().any(|one| one["service"] == waits && one["reason"] == "EipFull"), "{page:#}");
     // Whoever may not read it all is told which rights that would take, and nothing is taken for absent.
     let part = plugin.call(&["status", "--kubeconfig", viewer]).await?;
     says(&part, &["Controller\n  not known", "you lack the right to list services in all namespaces"])?;
