@@ -15,6 +15,7 @@ pub mod every_process_is_a_pods;
 pub mod examples_apply;
 pub mod explain;
 pub mod faults;
+pub mod given_to_two;
 pub mod helm_uninstall;
 pub mod helm_upgrade;
 pub mod kept_for_some;
@@ -102,6 +103,7 @@ pub fn plans() -> Vec<SitePlan> {
             before: None,
             together: Vec::new(),
             scenarios: vec![
+                given_to_two::SCENARIO,
                 controller_leader_killed::SCENARIO,
                 leader_stopped::SCENARIO,
                 leader_frozen::SCENARIO,
