@@ -55,16 +55,19 @@ pub struct SitePlan {
     /// in another namespace can disturb. So none of them makes a default Eip, or a Service that takes an address from any Eip,
     /// or counts on the time that something takes.
     pub together: Vec<Scenario>,
-    /// What is shown after that, one at a time, in this order.
+    /// What is shown after that, one at a time, in this order. Another site stands beside it, so none of them is held to a length of
+    /// time but by a deadline that a busy machine keeps as well. That no connection fails is no length of time.
     pub scenarios: Vec<Scenario>,
-    /// What is shown at the end, one at a time, while nothing happens on any other site: it measures time.
+    /// What is shown then, one at a time, while nothing happens on any other site: what has a bar for the time that something takes.
     pub alone: Vec<Scenario>,
+    /// What is shown at the end, as `scenarios` are: the others would not find the site as they need it.
+    pub last: Vec<Scenario>,
 }
 
 impl SitePlan {
     /// All of its scenarios.
     pub fn all(&self) -> impl Iterator<Item = &Scenario> {
-        self.before.iter().chain(&self.together).chain(&self.scenarios).chain(&self.alone)
+        self.before.iter().chain(&self.together).chain(&self.scenarios).chain(&self.alone).chain(&self.last)
     }
 
     /// How many of its scenarios the filter admits.
@@ -136,15 +139,12 @@ pub async fn run(capsule: &Capsule, plan: &SitePlan, filter: &Filter, records: &
     at_once(&stage, wanted(&plan.together), &shared).await;
     let mut tally = shared.into_inner();
     drop(turn);
-    for scenario in wanted(&plan.scenarios) {
-        let _turn = turns.beside_others().await;
-        let (took, outcome) = timed(&stage, &scenario).await;
-        tally.note(scenario.name, took, outcome);
-    }
-    for scenario in wanted(&plan.alone) {
-        let _turn = turns.alone().await;
-        let (took, outcome) = timed(&stage, &scenario).await;
-        tally.note(scenario.name, took, outcome);
+    for (alone, scenarios) in [(false, &plan.scenarios), (true, &plan.alone), (false, &plan.last)] {
+        for scenario in wanted(scenarios) {
+            let _turn = if alone { turns.alone().await } else { turns.beside_others().await };
+            let (took, outcome) = timed(&stage, &scenario).await;
+            tally.note(scenario.name, took, outcome);
+        }
     }
     let start = Instant::now();
     let outcome = stage.site.down().await;

@@ -22,6 +22,7 @@ pub mod kept_for_some;
 pub mod leader_cut_off;
 pub mod leader_frozen;
 pub mod leader_refused;
+pub mod leader_stays;
 pub mod leader_stopped;
 pub mod leaving;
 pub mod lost_status;
@@ -94,6 +95,7 @@ pub fn plans() -> Vec<SitePlan> {
                 owner_cut_off::SCENARIO,
                 power_cut::SCENARIO,
             ],
+            last: Vec::new(),
         },
         SitePlan {
             name: "leaders",
@@ -104,8 +106,7 @@ pub fn plans() -> Vec<SitePlan> {
             together: Vec::new(),
             scenarios: vec![
                 given_to_two::SCENARIO,
-                controller_leader_killed::SCENARIO,
-                leader_stopped::SCENARIO,
+                leader_stays::SCENARIO,
                 leader_frozen::SCENARIO,
                 leader_cut_off::SCENARIO,
                 leader_refused::SCENARIO,
@@ -113,7 +114,8 @@ pub fn plans() -> Vec<SitePlan> {
                 api_server_stopped::SCENARIO,
                 restart_without_api_server::SCENARIO,
             ],
-            alone: vec![helm_upgrade::SCENARIO, helm_uninstall::SCENARIO],
+            alone: vec![leader_stopped::SCENARIO, controller_leader_killed::SCENARIO, helm_upgrade::SCENARIO],
+            last: vec![helm_uninstall::SCENARIO],
         },
         SitePlan {
             name: "routers",
@@ -124,6 +126,7 @@ pub fn plans() -> Vec<SitePlan> {
             together: Vec::new(),
             scenarios: vec![bgp_quick_start::SCENARIO, bgp_routes::SCENARIO, bgp_calm::SCENARIO],
             alone: vec![bgp_disruptions::SCENARIO],
+            last: Vec::new(),
         },
         SitePlan {
             name: "two-nodes",
@@ -134,6 +137,7 @@ pub fn plans() -> Vec<SitePlan> {
             together: Vec::new(),
             scenarios: vec![Scenario { name: "quick-start-iptables", ..quick_start::SCENARIO }],
             alone: vec![Scenario { name: "power-cut-two-nodes", ..power_cut::SCENARIO }],
+            last: Vec::new(),
         },
     ]
 }
@@ -150,7 +154,7 @@ mod tests {
             let names: BTreeSet<_> = plan.all().map(|scenario| scenario.name).collect();
             assert_eq!(names.len(), plan.all().count(), "{}", plan.title);
             // What is shown before ironlb is installed is over, with its addresses, when the others begin.
-            let others = || plan.together.iter().chain(&plan.scenarios).chain(&plan.alone);
+            let others = || plan.together.iter().chain(&plan.scenarios).chain(&plan.alone).chain(&plan.last);
             let ranges: BTreeSet<_> = others().map(|scenario| scenario.first_address).collect();
             assert_eq!(ranges.len(), others().count(), "{}", plan.title);
         }

@@ -19,6 +19,10 @@ pub const STOPPED: Duration = Duration::from_secs(3);
 /// request of the old one could still be carried out, lists and writes.
 pub const GONE: Duration = Duration::from_secs(20);
 
+/// The same where another site stands beside: the scenario shows that another leads, and who may write. Chosen: twice the bar, which
+/// `controller-leader-killed` keeps with the machine to itself.
+pub const GONE_BESIDE_OTHERS: Duration = Duration::from_secs(40);
+
 /// Waits until another controller than `old` leads and has given a Service an address; gives its name and how long after `since`
 /// that was, which is at most `bar`.
 ///

@@ -11,7 +11,7 @@ use crate::runner::Scenario;
 use crate::stage::PATIENCE;
 use crate::{owner, release, takeover};
 
-/// The kubelet starts it again at once, and it may well lead again: under another name than in its life before, so that it has to
+/// Alone, because it measures. The kubelet starts it again at once, and it may well lead again: under another name than in its life before, so that it has to
 /// wait as everybody does.
 pub const SCENARIO: Scenario = Scenario {
     name: "controller-leader-killed",

@@ -30,7 +30,7 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
         pods[&old].status.as_ref().and_then(|status| status.pod_ip.clone()).context("a pod without address")?;
 
     cut(node, &address).await?;
-    let taken_over = takeover::by_another(stage, &load, &old, Instant::now(), takeover::GONE).await;
+    let taken_over = takeover::by_another(stage, &load, &old, Instant::now(), takeover::GONE_BESIDE_OTHERS).await;
     node.netns().exec(&["nft", "delete table ip cut"]).await?;
     let (new, took) = taken_over?;
     println!("    {old} was cut off; {new} gave the first address {took:.1?} later");

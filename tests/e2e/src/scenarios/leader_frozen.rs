@@ -50,5 +50,5 @@ async fn once(ground: &Ground<'_>) -> Result<()> {
 }
 
 async fn led_by_another(stage: &Stage, load: &Load, old: &str) -> Result<(String, Duration)> {
-    takeover::by_another(stage, load, old, Instant::now(), takeover::GONE).await
+    takeover::by_another(stage, load, old, Instant::now(), takeover::GONE_BESIDE_OTHERS).await
 }

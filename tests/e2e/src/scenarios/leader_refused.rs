@@ -14,7 +14,7 @@ use crate::{release, takeover};
 pub const SCENARIO: Scenario = Scenario {
     name: "leader-refused",
     shows: "a leading controller whose renewals the API server refuses stops before another leads; no address is lost or given twice",
-    first_address: 194,
+    first_address: 198,
     run: |ground| Box::pin(run(ground)),
 };
 
@@ -54,7 +54,7 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     let (_, container) = release::container(stage, &old).await?;
 
     ground.apply(&policy(ground.name(), &old)).await?;
-    let bar = takeover::GONE + IN_FORCE;
+    let bar = takeover::GONE_BESIDE_OTHERS + IN_FORCE;
     let (new, took) = takeover::by_another(stage, &load, &old, Instant::now(), bar).await?;
     println!("    {old} was refused its renewals; {new} gave the first address {took:.1?} later");
     takeover::deposed(stage, &old, lost + 1.0).await?;
