@@ -193,7 +193,7 @@ fn images_from_environment() -> Vec<PathBuf> {
 ///
 /// The LAN is 192.168.0.0/24 and fd00::/64: nodes from .1, clients from .201, routers from .241, the control plane and gateway at
 /// .254. The
-/// manifests in `examples/` give out .91 to .130 and so apply as they stand; .131 to .200 is the tests' own, for vips. In
+/// manifests in `examples/` give out .61 to .130 and so apply as they stand; .131 to .200 is the tests' own, for vips. In
 /// the IPv6 addresses the same numbers are read as they are written: node 12 is fd00::12.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Address {
