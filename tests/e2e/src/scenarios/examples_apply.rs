@@ -29,17 +29,20 @@ enum Serves {
     Elsewhere,
     /// All pods answer.
     AllPods,
+    /// The pods of the node that answers for the address, and no other.
+    OwnPods,
     /// The same address on another port.
     AtPort(u16),
 }
 
 /// The Services of the examples, and the address of each.
-const SERVICES: [(&str, [u8; 4], Serves); 8] = [
+const SERVICES: [(&str, [u8; 4], Serves); 9] = [
     ("web", [192, 168, 0, 91], Serves::AllPods),
     ("web-fixed", [192, 168, 0, 100], Serves::AllPods),
     ("web-vip", [192, 168, 0, 101], Serves::AllPods),
     ("web-automatic", [192, 168, 0, 111], Serves::AllPods),
     ("web-bgp", [172, 22, 0, 2], Serves::Elsewhere),
+    ("web-local", [192, 168, 0, 71], Serves::OwnPods),
     ("web-shared", [192, 168, 0, 61], Serves::AllPods),
     ("web-shared-other-port", [192, 168, 0, 61], Serves::AtPort(8080)),
     // Outside `default` nothing is kept for it: the first one that is kept for nobody.
@@ -74,7 +77,7 @@ async fn has_address(ground: &Ground<'_>, service: &str, vip: Ipv4Addr, serves: 
     .await?;
     ensure!(given == [vip.to_string()], "{service} got {given:?}, and was to get {vip}");
     // Twice at once on one address each would count the answers to the other.
-    if serves == Serves::AllPods {
+    if matches!(serves, Serves::AllPods | Serves::OwnPods) {
         owner::of(ground.stage(), vip).await?;
     }
     Ok(())
@@ -84,6 +87,15 @@ async fn answers(ground: &Ground<'_>, vip: Ipv4Addr, serves: Serves) -> Result<(
     match serves {
         Serves::Elsewhere => Ok(()),
         Serves::AllPods => web::answers_come_from_all(ground, vip, 2).await.map(drop),
+        Serves::OwnPods => {
+            let node = owner::of(ground.stage(), vip).await?.name().to_owned();
+            let pods = web::ready_pods(ground).await?;
+            let own: BTreeSet<&String> = pods.iter().filter(|(_, on)| **on == node).map(|(pod, _)| pod).collect();
+            ensure!(!own.is_empty(), "{vip} is with {node}, which has no pod of the Service: {pods:?}");
+            let by_pod = web::attempts(ground.stage(), &ground.record("local"), vip, 20).await?.by_pod();
+            ensure!(by_pod.keys().eq(own), "{vip} is with {node}; answers came from {by_pod:?}, of {pods:?}");
+            Ok(())
+        }
         Serves::AtPort(port) => {
             let url = format!("http://{vip}:{port}/");
             let said = ground.stage().netns(CLIENT).exec(&["curl", "-sS", "--fail", "--max-time", "5", &url]).await?;
