@@ -69,12 +69,16 @@ crds: prerequisites-build ## write crds/*.yaml from the types in crates/api
 
 # --- test ---------------------------------------------------------------------------------------------------------------
 
-.PHONY: test test-unit test-lab test-interop test-e2e
-test: prerequisites test-unit test-lab test-interop test-e2e ## everything below the lab, then every scenario in the lab
+.PHONY: test test-unit test-chart test-lab test-interop test-e2e
+test: prerequisites test-unit test-chart test-lab test-interop test-e2e ## everything below the lab, then every scenario in the lab
 
 test-unit: prerequisites-build ## the tests below the lab
 	@$(PART) 'image writer' python3 scripts/test_oci_image.py
 	@$(PART) 'unit, property and doc tests' scripts/cargo-test.sh --workspace --exclude ironlb-lab --exclude ironlb-interop --exclude ironlb-e2e
+
+# As in `check`, where a machine may have no Helm yet.
+test-chart: lab-bin
+	@$(PART) 'chart, with Helm' scripts/with-lab.sh scripts/chart.sh --required
 
 test-lab: lab-bin lab-images
 	@$(PART) 'the lab itself' scripts/with-lab.sh scripts/cargo-test.sh --package ironlb-lab
