@@ -72,7 +72,8 @@ crds: prerequisites-build ## write crds/*.yaml from the types in crates/api
 .PHONY: test test-unit test-chart test-lab test-interop test-e2e
 test: prerequisites test-unit test-chart test-lab test-interop test-e2e ## everything below the lab, then every scenario in the lab
 
-test-unit: prerequisites-build ## the tests below the lab
+# Some of them ask a real API server, which is the lab's.
+test-unit: prerequisites-build lab-bin ## the tests below the lab
 	@$(PART) 'image writer' python3 scripts/test_oci_image.py
 	@$(PART) 'unit, property and doc tests' scripts/cargo-test.sh --workspace --exclude ironlb-lab --exclude ironlb-interop --exclude ironlb-e2e
 
