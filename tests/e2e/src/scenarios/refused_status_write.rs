@@ -1,5 +1,7 @@
 //! One Service whose status the API server will not let anybody write, among others.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result, ensure};
 use ironlb_api::names::event;
 use ironlb_lab::wait_for;
@@ -17,6 +19,17 @@ pub const SCENARIO: Scenario = Scenario {
     first_address: 146,
     run: |ground| Box::pin(run(ground)),
 };
+
+/// So many refusals are waited for: the last two are 1.6 s apart at least. A writer that tries again at a fixed pace of a second, or
+/// faster, does not pass.
+const REFUSALS: usize = 5;
+
+/// From the first refusal to the second at least, and each distance at least twice the one before: the controller's back-off
+/// (`crates/ipam/src/backoff.rs`).
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+
+/// Between two looks at the counter. Chosen: short beside the distances.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The policy's name, as in the message of the refusal.
 const POLICY: &str = "refused-status-write.e2e.ironlb.io";
@@ -50,24 +63,19 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     ground.apply(&theirs).await?;
     in_force(ground).await?;
     let before = refusals(ground).await?;
+    let begun = Instant::now();
     ground.kubectl(&["annotate", "--overwrite", "service", "refused", "lb.kubesphere.io/v1alpha1=openelb"]).await?;
-
-    for name in ["one", "two", "three"] {
-        ground.service(name).await?;
+    let ((), times) = tokio::try_join!(beside(ground), counted(ground, before, begun))?;
+    for (number, pair) in times.windows(2).enumerate() {
+        let [(earliest, _), (_, latest)] = pair else { continue };
+        let (apart, least) = (latest.duration_since(*earliest), FIRST_WAIT * 2_u32.pow(u32::try_from(number)?));
+        ensure!(
+            apart >= least,
+            "refusals {} and {} are {apart:.2?} apart at most: no back-off",
+            number + 1,
+            number + 2
+        );
     }
-    for name in ["one", "two", "three"] {
-        ground.served(name).await.context("beside the refused one")?;
-    }
-    let addresses = ground.addresses("refused").await?;
-    ensure!(addresses.is_empty(), "the refused one has {addresses:?}");
-
-    // Retried, and ever more seldom: of the time that three tries take, a loop without back-off would make thousands.
-    let counted = wait_for(PATIENCE, "three refused writes in the metrics", || async {
-        let now = refusals(ground).await? - before;
-        Ok((now >= 3.0).then_some(now))
-    })
-    .await?;
-    ensure!(counted < 30.0, "{counted} writes were refused while three were waited for: that is no back-off");
     ground.event("refused", event::UPDATE_SERVICE_STATUS).await?;
 
     let label = format!("{LABEL}={}", ground.name());
@@ -94,6 +102,37 @@ async fn in_force(ground: &Ground<'_>) -> Result<()> {
         }
     })
     .await
+}
+
+/// The others get addresses while the one gets none.
+async fn beside(ground: &Ground<'_>) -> Result<()> {
+    for name in ["one", "two", "three"] {
+        ground.service(name).await?;
+    }
+    for name in ["one", "two", "three"] {
+        ground.served(name).await.context("beside the refused one")?;
+    }
+    let addresses = ground.addresses("refused").await?;
+    ensure!(addresses.is_empty(), "the refused one has {addresses:?}");
+    Ok(())
+}
+
+/// Waits until so many writes have been refused since `begun`; tells of each between which two looks at the counter that was.
+async fn counted(ground: &Ground<'_>, before: f64, begun: Instant) -> Result<Vec<(Instant, Instant)>> {
+    let deadline = begun + PATIENCE;
+    let (mut times, mut last) = (Vec::new(), begun);
+    while times.len() < REFUSALS {
+        ensure!(Instant::now() < deadline, "{} writes were refused, and {REFUSALS} were waited for", times.len());
+        let asked = Instant::now();
+        let now = refusals(ground).await? - before;
+        let answered = Instant::now();
+        while times.len() < REFUSALS && now > times.len() as f64 {
+            times.push((last, answered));
+        }
+        last = asked;
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(times)
 }
 
 /// How many writes of a Service's status the leader has been refused.
