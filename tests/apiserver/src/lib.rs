@@ -119,6 +119,24 @@ impl ApiServer {
         Ok(Client::try_from(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)?)
     }
 
+    /// Runs kubectl with every right, and gives its standard output.
+    ///
+    /// # Errors
+    /// kubectl fails; its standard error is in the message.
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new(controlplane()?);
+        command
+            .arg("kubectl")
+            .arg("--kubeconfig")
+            .arg(self.admin())
+            .arg("--cache-dir")
+            .arg(self.folder.join("kubectl"));
+        let output = command.args(arguments).stdin(Stdio::null()).output().context("kubectl")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "kubectl {}: {}: {}", arguments.join(" "), output.status, said.trim());
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// The port the API server listens on.
     #[must_use]
     pub fn port(&self) -> u16 {

@@ -56,6 +56,41 @@ async fn crds_are_applied_over_openelbs_and_never_an_older_over_a_newer() -> Res
     Ok(())
 }
 
+/// As a user does it who has `crds.apply: false`: the files as they are committed, and again, and over what the hook has applied.
+#[tokio::test]
+async fn the_files_apply_with_kubectl() -> Result<()> {
+    let server = alone().await?;
+    let client = server.clients().await?.ordinary;
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let apply =
+        || server.kubectl(&["apply", "--server-side", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/../../crds")]);
+    let wait = || server.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]);
+
+    let said = apply()?;
+    wait()?;
+    let names: Vec<String> = ironlb_api::crds().into_iter().filter_map(|crd| crd.metadata.name).collect();
+    for (ours, name) in ironlb_api::crds().into_iter().zip(&names) {
+        let line = format!("customresourcedefinition.apiextensions.k8s.io/{name} serverside-applied");
+        assert!(said.lines().any(|said| said == line), "{name}: {said}");
+        let theirs = api.get(name).await?;
+        // Nothing of it was dropped; what is left out of a CRD the API server fills in.
+        assert_eq!(json!(theirs.spec.versions), json!(ours.spec.versions), "{name}");
+        assert_eq!(theirs.metadata.annotations, ours.metadata.annotations, "{name}");
+    }
+    assert_eq!(said.lines().count(), names.len(), "{said}");
+    let mut versions = Vec::new();
+    for name in &names {
+        versions.push(api.get(name).await?.metadata.resource_version);
+    }
+    apply()?;
+    for (name, version) in names.iter().zip(versions) {
+        assert_eq!(api.get(name).await?.metadata.resource_version, version, "{name} was changed by the same files");
+    }
+    // The hook goes over them, and they over it: neither takes a field from the other.
+    outcomes(&client).await?;
+    apply().map(drop)
+}
+
 /// The oldest cluster there is: its objects are stored in `v1alpha1`, and a webhook that is long gone was to convert them.
 #[tokio::test]
 async fn objects_stored_by_an_old_openelb_stay_readable_and_writable() -> Result<()> {
