@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 
 use anyhow::{Context, Result, ensure};
 use ironlb_lab::node::Container;
@@ -14,10 +15,14 @@ use crate::ground::Ground;
 use crate::release::{self, NAMESPACE, RELEASE, is_ironlb};
 use crate::runner::Scenario;
 
-/// The process table against the runtime's list.
+/// The bits of the capabilities in /proc (linux/capability.h).
+const NET_BIND_SERVICE: u64 = 1 << 10;
+const NET_RAW: u64 = 1 << 13;
+
+/// The process table against the runtime's list, and what the kernel says of each process.
 pub const SCENARIO: Scenario = Scenario {
     name: "every-process-is-a-pods",
-    shows: "every ironlb process on the nodes is in a container of a pod whose owner Helm made",
+    shows: "every ironlb process on the nodes is in a container of a pod whose owner Helm made, with the powers it needs and a root it cannot write to",
     first_address: 132,
     run: |ground| Box::pin(run(ground)),
 };
@@ -43,6 +48,8 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
                 "the process table of {} lacks that of {container:?}",
                 node.name()
             );
+            let name = container.name.as_deref().unwrap_or_default();
+            powers(container.lab_pid, name).with_context(|| format!("{name} on {}", node.name()))?;
             made_by_helm(ground, &container.pod).await.with_context(|| format!("pod {}", container.pod))?;
         }
     }
@@ -50,6 +57,38 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
         + release::pods(ground.stage(), "controller").await?.len();
     ensure!(seen.len() >= pods && pods == site.nodes().len() + 2, "{} processes, {pods} pods", seen.len());
     nothing_outside(&seen)
+}
+
+/// What the process may do on its node, whatever the chart says: its user and capabilities, that it gets no more by starting
+/// another program, that system calls are filtered, and that the root of its files takes nothing.
+fn powers(pid: u32, container: &str) -> Result<()> {
+    let (user, capabilities) = match container {
+        "speaker" => (0, NET_RAW | NET_BIND_SERVICE),
+        "controller" => (65_532, 0),
+        other => anyhow::bail!("nobody knows what a container {other:?} may do"),
+    };
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.map(str::trim).with_context(|| format!("/proc/{pid}/status has no {name}"))
+    };
+    // Real, effective, saved, and for files.
+    for id in field("Uid")?.split_whitespace().chain(field("Gid")?.split_whitespace()) {
+        ensure!(id.parse() == Ok(user), "it runs as user and group {} {}", field("Uid")?, field("Gid")?);
+    }
+    // Those it has, those it may take, and those that a program it starts could be given.
+    for set in ["CapEff", "CapPrm", "CapBnd"] {
+        let found = u64::from_str_radix(field(set)?, 16)?;
+        ensure!(found == capabilities, "its {set} is {found:#x}, and is to be {capabilities:#x}");
+    }
+    ensure!(field("NoNewPrivs")? == "1", "a program it starts may be given more");
+    ensure!(field("Seccomp")? == "2", "its system calls are not filtered");
+    let written = fs::write(format!("/proc/{pid}/root/written"), "");
+    ensure!(
+        written.as_ref().is_err_and(|error| error.kind() == ErrorKind::ReadOnlyFilesystem),
+        "a write to its root: {written:?}"
+    );
+    Ok(())
 }
 
 /// No process of ironlb runs anywhere in the capsule that is not on a node.
