@@ -35,6 +35,7 @@ pub mod power_cut;
 pub mod quick_start;
 pub mod refused_status_write;
 pub mod restart_without_api_server;
+pub mod rights;
 pub mod selection;
 pub mod shared_addresses;
 pub mod speaker_frozen;
@@ -77,6 +78,7 @@ pub fn plans() -> Vec<SitePlan> {
                 kept_for_some::SCENARIO,
                 told_once::SCENARIO,
                 address_in_conflict::SCENARIO,
+                rights::SCENARIO,
             ],
             scenarios: vec![
                 every_process_is_a_pods::SCENARIO,
