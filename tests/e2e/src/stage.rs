@@ -146,6 +146,7 @@ impl Stage {
         self.site.api_ready(PATIENCE).await?;
         for node in self.site.nodes() {
             if node.has_power() {
+                node.thaw_all()?;
                 node.cable(true)?;
             } else {
                 node.power_on().await?;

@@ -3,6 +3,8 @@
 //! Groups outlive the processes and namespaces they were made in, which is why they carry their owner's name. Version 1
 //! (one mount per controller) is what this was proved on. Version 2 (one mount) is kept short and is untried.
 
+mod freezer;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -142,6 +144,7 @@ impl Cgroups {
 
     /// Ends what still runs in `group` and removes it everywhere.
     pub(crate) fn remove(&self, group: &str) -> Result<()> {
+        self.thaw_below(group);
         self.hierarchies.iter().try_for_each(|hierarchy| remove_tree(&hierarchy.base.join(group)))
     }
 }
@@ -149,17 +152,16 @@ impl Cgroups {
 /// Removes the groups of sites whose owner is gone, wherever they are; tells how many were found.
 pub(crate) fn sweep() -> Result<usize> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").context("/proc/self/mountinfo")?;
-    let mut swept = 0;
-    for (point, _, _) in mounts.lines().filter_map(cgroup_mount) {
-        for folder in tree(Path::new(point)) {
-            let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            if SiteId::parse(&name).is_some_and(|id| id.is_gone()) {
-                remove_tree(&folder)?;
-                swept += 1;
-            }
-        }
-    }
-    Ok(swept)
+    let everything = mounts.lines().filter_map(cgroup_mount).flat_map(|(point, _, _)| tree(Path::new(point)));
+    let is_left = |folder: &PathBuf| {
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        SiteId::parse(&name).is_some_and(|id| id.is_gone())
+    };
+    let left: Vec<PathBuf> = everything.filter(is_left).collect();
+    // In whichever hierarchy they are frozen: what is does not die, and does not leave its groups in the others.
+    left.iter().for_each(|folder| freezer::thaw_tree(folder));
+    left.iter().try_for_each(|folder| remove_tree(folder))?;
+    Ok(left.len())
 }
 
 /// Mount point, root and options of a line of mountinfo that is a cgroup mount; version 2 has the option `unified`.

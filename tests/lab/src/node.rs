@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 
 pub use self::processes::{Container, Process};
 use crate::binaries::Binaries;
+use crate::cgroups::Cgroups;
 use crate::control_plane::{log_folder, pki_folder};
 use crate::daemon::Daemon;
 use crate::lan;
@@ -136,8 +137,12 @@ impl Node {
     /// Runs a command on the node, in all its namespaces, and gives its standard output.
     ///
     /// # Errors
-    /// The node has no power, or the command fails; its standard error is in the message.
+    /// The node has no power or is frozen, or the command fails; its standard error is in the message.
     pub async fn exec(&self, argv: &[&str]) -> Result<String> {
+        // The command would stop in the moment in which it became one of the node's.
+        if self.is_frozen() {
+            bail!("{} is frozen", self.name());
+        }
         let place = Place::Node(self.name().to_owned());
         let mut command = place.command(&argv.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())?;
         command.stdin(Stdio::null()).env("PATH", self.binaries.search_path());
@@ -210,6 +215,35 @@ impl Node {
     /// There is no such process.
     pub fn thaw(&self, lab_pid: u32) -> Result<()> {
         signal(lab_pid, Signal::SIGCONT)
+    }
+
+    /// Freezes every process of the node at once, its programs' and its containers', by the control groups' freezer; none is told, and
+    /// none is seen by another to have stopped. What the kernel does goes on: the carrier stays, it answers ARP and pings for the
+    /// node's own addresses, and forwards to Services. Until [`Node::thaw_all`] or a power cut no command can be run on the node.
+    ///
+    /// # Errors
+    /// The node has no power, or the machine has no such freezer.
+    pub fn freeze_all(&self) -> Result<()> {
+        if !self.has_power() {
+            bail!("{} has no power", self.name());
+        }
+        Cgroups::detect()?.set_frozen(self.name(), true)
+    }
+
+    /// Lets every process of a frozen node go on; one that was frozen by itself stays so.
+    ///
+    /// # Errors
+    /// As [`Node::freeze_all`].
+    pub fn thaw_all(&self) -> Result<()> {
+        if !self.has_power() {
+            bail!("{} has no power", self.name());
+        }
+        Cgroups::detect()?.set_frozen(self.name(), false)
+    }
+
+    /// Whether all of the node stands still.
+    pub fn is_frozen(&self) -> bool {
+        Cgroups::detect().is_ok_and(|cgroups| cgroups.is_frozen(self.name()))
     }
 
     /// Kills a process of the node (SIGKILL).

@@ -45,11 +45,13 @@ pub(super) fn supervisor(detached: bool) -> Result<Capsule> {
         let mut state =
             State { id: id.to_string(), first_process: first.id(), command: std::env::args().collect(), kept: false };
         state.write()?;
-        let ended = wait(&mut first, reader, || {
+        let kept = || {
             state.kept = true;
             state.write()?;
             if detached { leave_the_terminal() } else { Ok(()) }
-        });
+        };
+        // The first process's end waits for that of all inside, and what is frozen does not die.
+        let ended = wait(&mut first, reader, kept, || cgroups.thaw_below(&id.to_string()));
         let _ = first.kill();
         let _ = first.wait();
         ended
@@ -70,10 +72,11 @@ pub(super) fn in_front() -> Result<Capsule> {
         this_command("supervisor")?.stdin(writer).spawn().context("starting the supervisor")
     })?;
     let mut kept = false;
-    let code = wait(&mut supervisor, reader, || {
+    let when_kept = || {
         kept = true;
         Ok(())
-    });
+    };
+    let code = wait(&mut supervisor, reader, when_kept, || ());
     std::process::exit(if kept { 0 } else { code? });
 }
 
@@ -89,8 +92,14 @@ fn this_command(role: &str) -> Result<Command> {
 }
 
 /// Waits until the child's end of the pipe is closed, which is its death, and gives its exit code. A byte on the pipe says
-/// that the site is to stay; `when_kept` is called once, and a command in front returns then.
-fn wait(child: &mut Child, mut pipe: PipeReader, when_kept: impl FnOnce() -> Result<()>) -> Result<i32> {
+/// that the site is to stay; `when_kept` is called once, and a command in front returns then. `at_end` is called when the pipe is
+/// closed and the child not yet gone.
+fn wait(
+    child: &mut Child,
+    mut pipe: PipeReader,
+    when_kept: impl FnOnce() -> Result<()>,
+    at_end: impl FnOnce(),
+) -> Result<i32> {
     let mut byte = [0];
     if pipe.read(&mut byte)? > 0 {
         when_kept()?;
@@ -98,6 +107,7 @@ fn wait(child: &mut Child, mut pipe: PipeReader, when_kept: impl FnOnce() -> Res
             return Ok(0);
         }
     }
+    at_end();
     let status = child.wait()?;
     Ok(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default()))
 }

@@ -57,6 +57,8 @@ impl Node {
         let Some((mut first, _)) = first else { bail!("{} has no power", self.name()) };
         fs::remove_file(node_folder(self.name()).join("first"))?;
         first.kill()?;
+        // What is frozen does not die before it goes on.
+        Cgroups::detect()?.thaw_below(self.name());
         // They are dead by now, but children of this process: the first one's end waits for them to be buried.
         for daemon in self.components() {
             daemon.kill()?;

@@ -1,5 +1,6 @@
 //! Faults are what they say they are, and end when they are undone.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,10 +20,12 @@ pub(crate) async fn are_what_they_say(site: &Site) -> Result<()> {
     timed("partition", partition(site)).await?;
     timed("cable", cable(site)).await?;
     timed("frozen process", frozen_process(site)).await?;
+    timed("frozen node", frozen_node(site)).await?;
     timed("API server", api_server(site)).await?;
     timed("restarts", restarts(site)).await?;
     timed("drain", drain(site)).await?;
-    timed("power cut", power_cut(site)).await
+    timed("power cut", power_cut(site)).await?;
+    timed("power cut of a frozen node", power_cut_while_frozen(site)).await
 }
 
 async fn timed(what: &'static str, step: impl Future<Output = Result<()>>) -> Result<()> {
@@ -75,6 +78,55 @@ async fn frozen_process(site: &Site) -> Result<()> {
     ensure!(cluster::ask(node, &address).await.is_err(), "a frozen process answers");
     node.thaw(web.lab_pid)?;
     ensure!(cluster::ask(node, &address).await.is_ok(), "a thawed process does not answer");
+    Ok(())
+}
+
+/// None of its processes does anything, and none of them is another one afterwards.
+async fn frozen_node(site: &Site) -> Result<()> {
+    let node = site.node(2);
+    let web = node.containers().await?.into_iter().find(|container| container.name.as_deref() == Some("web"));
+    let web = web.context("no web container on n2")?;
+    let address = site.kubectl(&["get", "pod", &web.pod, "-o", "jsonpath={.status.podIP}:8080"]).await?;
+
+    node.freeze_all()?;
+    ensure!(node.is_frozen(), "the node does not say that it is frozen");
+    let before: BTreeSet<u32> = node.processes()?.iter().map(|process| process.lab_pid).collect();
+    let used = cpu_time(&before)?;
+    ensure!(cluster::ask(node, &address).await.is_err(), "a pod of a frozen node answers");
+    ensure!(node.exec(&["true"]).await.is_err(), "a frozen node runs a command");
+    // While the question above had no answer for a second, the kubelet alone would have worked.
+    ensure!(cpu_time(&before)? == used, "a process of the frozen node was at work");
+    ensure!(reaches(site, "c1", "192.168.0.2").await, "the kernel of a frozen node does not answer");
+    node.thaw_all()?;
+
+    ensure!(!node.is_frozen(), "the node says that it is frozen still");
+    wait_for(PATIENCE, "a pod of the node to answer again", || async { cluster::ask(node, &address).await.map(Some) })
+        .await?;
+    let after: BTreeSet<u32> = node.processes()?.iter().map(|process| process.lab_pid).collect();
+    ensure!(before.contains(&web.lab_pid) && after.contains(&web.lab_pid), "the pod's process is another one");
+    let programs = node.components().map(|daemon| daemon.pid());
+    ensure!(programs.iter().all(|pid| pid.is_some_and(|pid| before.contains(&pid))), "a program is another one");
+    Ok(())
+}
+
+/// The time that processes have used, in ticks of the kernel's clock, by process.
+fn cpu_time(of: &BTreeSet<u32>) -> Result<BTreeMap<u32, String>> {
+    let used = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid}"))?;
+        // Fields 14 and 15 of the line, counted from the end of the name, which may hold anything (proc_pid_stat(5)).
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        Ok((*pid, fields.get(11..13).context("a short line")?.join(" ")))
+    };
+    of.iter().map(used).collect()
+}
+
+/// Dead at once, although what is frozen hears no signal.
+async fn power_cut_while_frozen(site: &Site) -> Result<()> {
+    let node = site.node(2);
+    node.freeze_all()?;
+    node.cut_power().await?;
+    ensure!(!node.has_power() && node.processes()?.is_empty(), "processes outlived the power cut");
+    ensure!(node.freeze_all().is_err(), "a node without power was frozen");
     Ok(())
 }
 

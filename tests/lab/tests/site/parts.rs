@@ -38,10 +38,12 @@ pub(crate) fn play(part: &str) -> Result<()> {
                 ensure!(site.nodes().len() == 1);
                 capsule.keep()
             }
-            // Until somebody kills it, with pods running if it lives that long.
+            // Until somebody kills it, with pods running and a frozen node if it lives that long.
             "live" => {
                 let site = Site::up(&capsule, SiteSpec::new(2)).await?;
                 cluster::serves(&site, 2).await?;
+                // The worst state to be killed in: what is frozen does not die of a signal.
+                site.node(1).freeze_all()?;
                 std::future::pending().await
             }
             "nothing" => Ok(()),
