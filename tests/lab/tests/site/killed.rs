@@ -5,16 +5,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use ironlb_lab::capsule::State;
 
 use crate::parts;
 
-/// When the supervisor is killed, counted from its start. A site of two nodes is Ready after about 4 s and has pods after
-/// about 10 s, so these lie in every stage of its life; the seconds between are never the same to the millisecond.
-const MOMENTS: [u64; 7] = [3, 30, 300, 900, 2_500, 5_000, 12_000];
+/// When the supervisor is killed, in milliseconds from its start. A site of two nodes is Ready after about 4 s and has pods after
+/// about 10 s, so these lie in every stage of its life. Others are drawn, see [`drawn`].
+const MOMENTS: [u64; 6] = [3, 30, 300, 900, 2_500, LAST];
+const LAST: u64 = 12_000;
+
+/// How many moments are drawn.
+const DRAWN: u64 = 1;
+const DRAWN_IN_SOAK: u64 = 30;
+
+/// Gives the moment of one that failed again, in milliseconds.
+const MOMENT: &str = "IRONLB_KILL_AFTER";
 
 /// What a site could leave on the machine.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -22,6 +30,10 @@ struct Machine {
     links: BTreeSet<String>,
     mounts: BTreeSet<String>,
     namespaces_by_name: BTreeSet<String>,
+    /// Those that any process is in which belongs to no site, by kind and inode.
+    namespaces: BTreeSet<String>,
+    /// Control groups without a process that are neither a site's nor systemd's, which makes and removes its own at any time.
+    groups: BTreeSet<String>,
     processes_of_ours: BTreeSet<u32>,
     /// Folders where programs of a node would make theirs, if the node had none of its own.
     folders: BTreeSet<String>,
@@ -31,21 +43,73 @@ struct Machine {
 pub(crate) fn leaves_nothing() -> Result<()> {
     parts::pass("nothing")?;
     let before = Machine::now()?;
-    for moment in MOMENTS {
+    let moments: Vec<u64> = match std::env::var(MOMENT) {
+        Ok(moment) => vec![moment.parse().with_context(|| format!("{MOMENT}={moment}"))?],
+        Err(_) => MOMENTS.into_iter().chain(drawn()?).collect(),
+    };
+    for moment in moments {
         let mut site = parts::start("live")?;
         sleep(Duration::from_millis(moment));
         let groups = groups_of(site.id())?;
+        let namespaces = namespaces_in(&format!(".{}.", site.id()))?;
         // On a slow machine the first moments come before there is anything to leave.
         ensure!(moment < 900 || !groups.is_empty(), "after {moment} ms there was no control group to leave behind");
+        ensure!(
+            moment < LAST || namespaces.len() > 12,
+            "after {moment} ms there were only the namespaces {namespaces:?}"
+        );
         site.kill()?;
         site.wait()?;
         // The next start, of any site.
         parts::pass("nothing")?;
         leaves_no_trace(&format!(".{}.", site.id())).with_context(|| format!("killed after {moment} ms"))?;
-        let left = Machine::now()?.without(&before);
-        ensure!(left == Machine::default(), "killed after {moment} ms: left are {left:?}");
+        before.is_back(&namespaces).with_context(|| format!("killed after {moment} ms"))?;
     }
     Ok(())
+}
+
+/// Kills a process that has brought up two sites side by side, as the scenarios do: each ends, and leaves nothing.
+pub(crate) fn leaves_no_children() -> Result<()> {
+    parts::pass("nothing")?;
+    let before = Machine::now()?;
+    let mut parent = parts::start("side_by_side")?;
+    sleep(Duration::from_millis(2_500));
+    let id = parent.id();
+    let supervisors = fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
+    let marks: Vec<String> = supervisors.split_whitespace().map(|pid| format!(".{pid}.")).collect();
+    ensure!(marks.len() == 2, "two sites were to be there, and these are: {marks:?}");
+    let mut namespaces = BTreeSet::new();
+    for mark in &marks {
+        let of_one = namespaces_in(mark)?;
+        ensure!(of_one.len() > 12, "the site {mark} had only the namespaces {of_one:?}");
+        namespaces.extend(of_one);
+    }
+    parent.kill()?;
+    parent.wait()?;
+    // Each clears up after itself, and needs no next start for it; but nobody is left who could wait for its end.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    for mark in marks {
+        while let Err(left) = leaves_no_trace(&mark) {
+            ensure!(Instant::now() < deadline, "{left:#}");
+            sleep(Duration::from_millis(50));
+        }
+    }
+    before.is_back(&namespaces)
+}
+
+/// Moments that nobody chose, told so that they can be had again.
+fn drawn() -> Result<Vec<u64>> {
+    let soak = std::env::var_os("IRONLB_SOAK").is_some_and(|value| value == "1");
+    let count = if soak { DRAWN_IN_SOAK } else { DRAWN };
+    let seed = u64::from(SystemTime::UNIX_EPOCH.elapsed()?.subsec_nanos());
+    // A generator of its own (Knuth's MMIX constants): its higher bits are good enough for this.
+    let next = |state: u64| state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    let states = std::iter::successors(Some(next(seed)), |state| Some(next(*state)));
+    let moments: Vec<u64> = (0..count).zip(states).map(|(_, state)| (state >> 33) % LAST).collect();
+    println!(
+        "drawn with seed {seed}: killed after {moments:?} ms as well ({MOMENT}=MILLISECONDS for one of them again)"
+    );
+    Ok(moments)
 }
 
 /// Kills each of the two processes inside that a site stands on: the supervisor clears up at once, without a next start.
@@ -100,6 +164,8 @@ impl Machine {
             links: String::from_utf8_lossy(&links.stdout).lines().map(name).collect(),
             mounts: mounts.lines().map(str::to_owned).collect(),
             namespaces_by_name: named.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect(),
+            namespaces: namespaces(|groups| !groups.contains("ironlb-lab."))?,
+            groups: walk(Path::new("/sys/fs/cgroup")).into_iter().filter(|path| is_nobodys(path)).collect(),
             processes_of_ours: descendants()?,
             folders: ["/opt", "/etc", "/run", "/var/lib", "/var/log", "/usr/libexec"]
                 .into_iter()
@@ -108,9 +174,26 @@ impl Machine {
         })
     }
 
+    /// Waits until nothing is here that was not there before. Of the namespaces only those count that the site had: others on
+    /// the machine may make some.
+    fn is_back(&self, of_site: &BTreeSet<String>) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            let mut left = Self::now()?.without(self);
+            left.namespaces.retain(|namespace| of_site.contains(namespace));
+            if left == Self::default() {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "left are {left:?}");
+            sleep(Duration::from_millis(50));
+        }
+    }
+
     /// What is here and was not there.
     fn without(self, earlier: &Self) -> Self {
         Self {
+            namespaces: &self.namespaces - &earlier.namespaces,
+            groups: &self.groups - &earlier.groups,
             links: &self.links - &earlier.links,
             mounts: &self.mounts - &earlier.mounts,
             namespaces_by_name: &self.namespaces_by_name - &earlier.namespaces_by_name,
@@ -139,6 +222,31 @@ fn processes_in(mark: &str) -> Result<Vec<u32>> {
         }
     }
     Ok(found)
+}
+
+/// The namespaces of the processes whose control groups carry `mark`.
+fn namespaces_in(mark: &str) -> Result<BTreeSet<String>> {
+    namespaces(|groups| groups.lines().any(|line| line.contains("ironlb-lab.") && line.contains(mark)))
+}
+
+/// The namespaces of all processes whose `/proc/PID/cgroup` is one of these: `net:[4026532008]`.
+fn namespaces(of: impl Fn(&str) -> bool) -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for pid in all_processes()? {
+        // One that ends meanwhile is in none.
+        let Ok(groups) = fs::read_to_string(format!("/proc/{pid}/cgroup")) else { continue };
+        if of(&groups) {
+            let links = fs::read_dir(format!("/proc/{pid}/ns")).into_iter().flatten().flatten();
+            let names = links.filter_map(|link| fs::read_link(link.path()).ok());
+            found.extend(names.map(|name| name.display().to_string()));
+        }
+    }
+    Ok(found)
+}
+
+fn is_nobodys(group: &str) -> bool {
+    let owned = ["ironlb-lab.", ".slice", ".scope", ".service"].iter().any(|owner| group.contains(owner));
+    !owned && fs::read_to_string(format!("{group}/cgroup.procs")).is_ok_and(|processes| processes.is_empty())
 }
 
 /// This process's living descendants, wherever they are.

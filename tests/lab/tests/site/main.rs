@@ -18,7 +18,7 @@ use ironlb_lab::capsule;
 
 type Test = (&'static str, fn() -> Result<()>);
 
-const TESTS: [Test; 8] = [
+const TESTS: [Test; 9] = [
     ("a_cluster_is_real", || parts::pass("cluster")),
     ("faults_are_what_they_say", || parts::pass("faults")),
     ("routers_speak_and_show", || parts::pass("routers")),
@@ -26,6 +26,7 @@ const TESTS: [Test; 8] = [
     ("two_sites_at_once_do_not_meet", parts::two_at_once),
     ("a_kept_site_outlives_its_command_and_can_be_taken_down", parts::kept),
     ("what_dies_inside_is_cleared_up_at_once", killed::supervisor_clears_up),
+    ("a_killed_parent_takes_its_sites_along", killed::leaves_no_children),
     ("a_kill_leaves_nothing_after_the_next_start", killed::leaves_nothing),
 ];
 

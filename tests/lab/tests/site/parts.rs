@@ -15,6 +15,11 @@ pub(crate) const PLAY: &str = "--play";
 
 /// Plays a part, inside a capsule.
 pub(crate) fn play(part: &str) -> Result<()> {
+    match part {
+        "side_by_side" => return side_by_side(),
+        "child" => capsule::end_with_parent()?,
+        _ => {}
+    }
     let lifetime = if part == "keep" { Lifetime::UntilTakenDown } else { Lifetime::OfTheCommand };
     let capsule = capsule::enter(lifetime)?;
     let runtime = tokio::runtime::Runtime::new()?;
@@ -39,7 +44,7 @@ pub(crate) fn play(part: &str) -> Result<()> {
                 capsule.keep()
             }
             // Until somebody kills it, with pods running and a frozen node if it lives that long.
-            "live" => {
+            "live" | "child" => {
                 let site = Site::up(&capsule, SiteSpec::new(2)).await?;
                 cluster::serves(&site, 2).await?;
                 // The worst state to be killed in: what is frozen does not die of a signal.
@@ -96,6 +101,15 @@ fn nothing_is_left() -> Result<()> {
     }
     let name = |pid: &String| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     bail!("processes left after the site: {:?}", left.iter().map(name).collect::<Vec<_>>())
+}
+
+/// Two sites in processes of their own, whose parent this stays.
+fn side_by_side() -> Result<()> {
+    let both = [start("child")?, start("child")?];
+    for mut child in both {
+        child.wait()?;
+    }
+    bail!("both sites have ended")
 }
 
 /// Starts this program in a part.
