@@ -32,8 +32,10 @@ const COLUMNS: &[Column] = &[
     column("BgpConf", "as", "integer", ".spec.as"),
     column("BgpConf", "ready", "string", READY),
     column("BgpConf", "age", "date", CREATED),
-    column("BgpPeer", "address", "string", ".spec.conf.neighborAddress"),
-    column("BgpPeer", "as", "integer", ".spec.conf.peerAs"),
+    // The first of both spellings that is there, as they are read: v1alpha1 says `config`.
+    column("BgpPeer", "address", "string", ".spec['conf','config'].neighborAddress"),
+    column("BgpPeer", "as", "integer", ".spec['conf','config'].peerAs"),
+    column("BgpPeer", "ready", "string", ".status.conditions[?(@.type=='Accepted')].status"),
     column("BgpPeer", "established", "string", ".status.conditions[?(@.type=='Established')].status"),
     column("BgpPeer", "age", "date", CREATED),
     column("Speaker", "ready", "boolean", ".status.ready"),

@@ -9,6 +9,8 @@ use super::{Report, crds};
 
 pub(super) async fn run(server: &Server, report: &mut Report) -> anyhow::Result<()> {
     eip_columns(server, report).await?;
+    bgp_conf_columns(server, report).await?;
+    bgp_peer_columns(server, report).await?;
     speaker_columns(server, report).await
 }
 
@@ -16,9 +18,7 @@ async fn eip_columns(server: &Server, report: &mut Report) -> anyhow::Result<()>
     for version in ["v1alpha1", "v1alpha2"] {
         let of = crds::copy("Eip", version);
         done(server.apply(&of, &of.object("shown", &json!({"address": "192.0.2.0/24", "protocol": "bgp"}))).await?)?;
-        let condition = json!({"type": "Ready", "status": "True", "reason": "Ready", "message": "",
-                               "lastTransitionTime": "2026-01-02T03:04:05Z"});
-        let status = json!({"status": {"usage": 3, "poolSize": 256, "conditions": [condition]}});
+        let status = json!({"status": {"usage": 3, "poolSize": 256, "conditions": [condition("Ready", "True")]}});
         done(server.merge_status(&of, "shown", &status).await?)?;
         let table = done(server.table(&of).await?)?;
         let cells = json!(["shown", "192.0.2.0/24", 3, 256, "True", "bgp"]);
@@ -27,6 +27,51 @@ async fn eip_columns(server: &Server, report: &mut Report) -> anyhow::Result<()>
         server.delete(&of, "shown").await?;
     }
     Ok(())
+}
+
+async fn bgp_conf_columns(server: &Server, report: &mut Report) -> anyhow::Result<()> {
+    for version in ["v1alpha1", "v1alpha2"] {
+        let of = crds::copy("BgpConf", version);
+        done(server.apply(&of, &of.object("shown", &json!({"as": 4_294_967_295_u32}))).await?)?;
+        let status = json!({"status": {"conditions": [condition("Accepted", "True"), condition("Ready", "False")]}});
+        done(server.merge_status(&of, "shown", &status).await?)?;
+        let table = done(server.table(&of).await?)?;
+        let cells = json!(["shown", 4_294_967_295_u32, "False"]);
+        check_table(report, &format!("BgpConf {version}"), &table, &["as", "ready", "age"], &cells);
+        server.delete(&of, "shown").await?;
+    }
+    Ok(())
+}
+
+/// In both spellings; where both are there the newer one counts, field by field.
+async fn bgp_peer_columns(server: &Server, report: &mut Report) -> anyhow::Result<()> {
+    let spellings = [
+        ("conf", json!({"conf": {"neighborAddress": "192.0.2.1", "peerAs": 64_513}})),
+        ("config", json!({"config": {"neighborAddress": "192.0.2.1", "peerAs": 64_513}})),
+        (
+            "both",
+            json!({"conf": {"neighborAddress": "192.0.2.1"}, "config": {"neighborAddress": "192.0.2.9", "peerAs": 64_513}}),
+        ),
+    ];
+    for version in ["v1alpha1", "v1alpha2"] {
+        let of = crds::copy("BgpPeer", version);
+        for (spelling, spec) in &spellings {
+            done(server.apply(&of, &of.object("shown", spec)).await?)?;
+            let conditions = [condition("Accepted", "True"), condition("Established", "False")];
+            done(server.merge_status(&of, "shown", &json!({"status": {"conditions": conditions}})).await?)?;
+            let table = done(server.table(&of).await?)?;
+            let columns = ["address", "as", "ready", "established", "age"];
+            let cells = json!(["shown", "192.0.2.1", 64_513, "True", "False"]);
+            check_table(report, &format!("BgpPeer {version}, {spelling}"), &table, &columns, &cells);
+            server.delete(&of, "shown").await?;
+        }
+    }
+    Ok(())
+}
+
+fn condition(kind: &str, status: &str) -> Value {
+    json!({"type": kind, "status": status, "reason": "Reason", "message": "",
+           "lastTransitionTime": "2026-01-02T03:04:05Z"})
 }
 
 /// The status as the types give it, sent with server-side apply as a speaker does.
