@@ -8,6 +8,7 @@
 //! is up: what holds for all nodes at once withdraws nothing.
 
 mod advertised;
+mod aggregates;
 mod as_path;
 mod own;
 mod policy;

@@ -11,6 +11,7 @@ pub const REPORT_INTERVAL: std::time::Duration = std::time::Duration::from_secs(
 
 /// Something a speaker does to the world.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a round has one report at most")]
 pub enum Action {
     /// Stop answering for this vip on this interface.
     StopAnswering {

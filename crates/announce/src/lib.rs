@@ -58,5 +58,5 @@ pub use footing::{Footing, STALE_AFTER, footing};
 pub use local_view::{ExcludeLabel, LocalView};
 pub use memory::{Applied, Memory};
 pub use reason::{Reason, Remark};
-pub use report::{MAX_OWNED, MAX_WITHHELD};
+pub use report::{MAX_LOOPING, MAX_OWNED, MAX_WITHHELD};
 pub use step::{Step, step};

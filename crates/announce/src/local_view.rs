@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use ironlb_model::{InterfaceName, Interfaces, IpFamily, NodeName};
+use ironlb_model::{InterfaceName, Interfaces, IpFamily, NodeName, Prefix};
 
 /// What the label `node.kubernetes.io/exclude-from-external-load-balancers` does (`--exclude-label`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -41,6 +41,8 @@ pub struct LocalView {
     pub bgp: bool,
     /// The BgpPeers, by name, with which its session is established.
     pub established: BTreeSet<String>,
+    /// The aggregates of which the node would pass packets for an unused address on to a router, from the kernel.
+    pub looping: BTreeSet<Prefix>,
     /// `--exclude-label`.
     pub exclude_label: ExcludeLabel,
 }
@@ -60,6 +62,7 @@ impl LocalView {
             layer2: BTreeSet::from([IpFamily::V4, IpFamily::V6]),
             bgp: false,
             established: BTreeSet::new(),
+            looping: BTreeSet::new(),
             exclude_label: ExcludeLabel::default(),
         }
     }

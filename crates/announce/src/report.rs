@@ -16,6 +16,9 @@ pub const MAX_OWNED: usize = 1000;
 /// How many withheld vips a report lists: what the Speaker's schema takes.
 pub const MAX_WITHHELD: usize = 100;
 
+/// How many aggregates a report lists: what the Speaker's schema takes.
+pub const MAX_LOOPING: usize = 100;
+
 pub(crate) fn report(
     snapshot: &Snapshot,
     view: &LocalView,
@@ -54,6 +57,11 @@ fn bgp_report(plan: &BgpPlan, view: &LocalView) -> BgpReport {
         refused: BTreeMap::new(),
         advertised_count: u64::try_from(advertised.clone().count()).unwrap_or(u64::MAX),
         advertised: advertised.take(MAX_OWNED).map(|(vip, _)| *vip).collect(),
+        looping: if view.looping.is_empty() {
+            BTreeSet::new()
+        } else {
+            plan.aggregates().into_keys().filter(|of| view.looping.contains(of)).take(MAX_LOOPING).collect()
+        },
     }
 }
 

@@ -109,6 +109,8 @@ pub mod condition {
     pub const RESERVATION_HELD: &str = "ReservationHeld";
     /// Of an Eip: another host uses one of its addresses.
     pub const CONFLICT: &str = "Conflict";
+    /// Of an Eip: nodes that advertise an aggregate of it would send packets for its unused addresses back to a router.
+    pub const DISCARD_ROUTE_MISSING: &str = "DiscardRouteMissing";
     /// Of an object: a field is set in both spellings, which disagree; the one of v1alpha2 counts.
     pub const SPELLINGS_DISAGREE: &str = "SpellingsDisagree";
     /// Of a BgpConf or BgpPeer: its fields are understood.

@@ -148,6 +148,10 @@ pub struct SpeakerBgp {
     /// The first 1000 of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advertised: Option<Vec<String>>,
+    /// The first 100 of the aggregates it advertises although its node would send packets for their unused addresses back to a
+    /// router, which sends them round again: the node needs a discard route for each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub looping_aggregates: Option<Vec<String>>,
     /// How many of its sessions are established, of how many: `2/2`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub established: Option<String>,

@@ -7,6 +7,7 @@
 //! - sets what belongs to the transport: TCP MD5, TTL and GTSM, source address, DSCP;
 //! - finds the node's own addresses on the connection and the router at the other end of an unnumbered link;
 //! - runs BFD beside the sessions that want it ([`bfd`]);
+//! - asks the kernel whether packets for an advertised aggregate would go back to a router ([`passes_on`]);
 //! - tells where each session stands and why it is not up ([`Bgp::status`]).
 //!
 //! What it does not do: it holds no rule of the protocols, decides neither which sessions there are nor which routes, and knows
@@ -38,8 +39,10 @@ mod setup;
 mod status;
 mod supervisor;
 mod transport;
+mod way_back;
 
 pub use bgp::Bgp;
 pub use clock::now;
 pub use setup::{Leave, Listener, Session, Setup};
 pub use status::{ListenerStatus, Listening, SessionStatus, Status};
+pub use way_back::{WayError, passes_on};

@@ -25,6 +25,8 @@ pub const HELD_OUTSIDE: &str = "HeldOutside";
 pub const RESERVATION_HELD: &str = "ReservationHeld";
 /// Of an Eip: hosts outside the cluster claim some of its addresses.
 pub const CONFLICT: &str = "Conflict";
+/// Of an Eip: nodes that advertise an aggregate of it would send packets for its unused addresses back to a router.
+pub const DISCARD_ROUTE_MISSING: &str = "DiscardRouteMissing";
 /// Of an Eip: another Eip is the default as well, and comes first.
 pub const SECOND_DEFAULT: &str = "SecondDefault";
 /// Of an Eip whose routes are weighted: Services for which that has no effect.

@@ -55,5 +55,7 @@ pub(crate) const UPDATE_SERVICE_STATUS: &str = "UpdateServiceStatus";
 pub(crate) const TAKEN_OVER: &str = "TakenOver";
 /// Warning, on an Eip: a host outside the cluster claims an address of it.
 pub(crate) const CONFLICT: &str = "Conflict";
+/// Warning, on an Eip: nodes that advertise an aggregate of it have no discard route for it.
+pub(crate) const DISCARD_ROUTE_MISSING: &str = "DiscardRouteMissing";
 /// Normal or Warning: the address is announced, or not.
 pub(crate) const SET_BALANCER: &str = "SetBalancer";

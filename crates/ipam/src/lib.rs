@@ -45,6 +45,7 @@ mod event;
 mod explain;
 mod in_flight;
 mod keep;
+mod looping;
 mod memory;
 mod plan;
 mod precedence;
@@ -62,8 +63,8 @@ mod verdict;
 
 pub use action::{Action, ActionId};
 pub use condition::{
-    ACCEPTED, ADDRESS_ASSIGNED, ANNOUNCED, CONFLICT, ESTABLISHED, EXHAUSTED, HELD_OUTSIDE, NOT_WEIGHTED, OVERLAPPING,
-    READY, RESERVATION_HELD, SECOND_DEFAULT, SERVED_AS_LAYER2, USED_TRUNCATED,
+    ACCEPTED, ADDRESS_ASSIGNED, ANNOUNCED, CONFLICT, DISCARD_ROUTE_MISSING, ESTABLISHED, EXHAUSTED, HELD_OUTSIDE,
+    NOT_WEIGHTED, OVERLAPPING, READY, RESERVATION_HELD, SECOND_DEFAULT, SERVED_AS_LAYER2, USED_TRUNCATED,
 };
 pub use conflict::Claim;
 pub use eligible::{NotOurs, Standing};

@@ -10,7 +10,7 @@ use ironlb_model::{
 use crate::action::{Action, ActionId};
 use crate::announced::Announcers;
 use crate::bgp::{conf_conditions, is_bgp_condition, peer_conditions};
-use crate::condition::{CONFLICT, replacement};
+use crate::condition::{CONFLICT, DISCARD_ROUTE_MISSING, replacement};
 use crate::diff;
 use crate::eligible::Standing;
 use crate::event::{self, Event, EventType, TAKEN_OVER};
@@ -164,7 +164,10 @@ impl Desk<'_> {
             if let Some(patch) = patch.filter(|_| is_due) {
                 if self.may_write(&object) {
                     self.memory.set_eip_pace(projection.name(), self.now + interval(projection.bytes()));
-                    let events = taken_over(&projection).into_iter().chain(conflict(&projection)).collect();
+                    let events = [taken_over(&projection), conflict(&projection), looping(&projection)]
+                        .into_iter()
+                        .flatten()
+                        .collect();
                     self.hand_out(object, write(events), Action::PatchEip(patch));
                 }
             } else if eip.has_openelb_finalizer && self.may_write(&object) {
@@ -302,6 +305,20 @@ fn conflict(projection: &EipProjection<'_>) -> Option<Event> {
         uid: eip.uid.clone(),
         kind: EventType::Warning,
         reason: event::CONFLICT,
+        message: told.message.clone(),
+    })
+}
+
+/// What is told on an Eip of which nodes lack a discard route, when none did before.
+fn looping(projection: &EipProjection<'_>) -> Option<Event> {
+    let eip = projection.eip;
+    let is_that = |c: &&Condition| c.kind == DISCARD_ROUTE_MISSING;
+    let told = projection.conditions.iter().find(is_that)?;
+    eip.status.conditions.iter().find(is_that).is_none().then(|| Event {
+        object: ObjectRef::Eip(eip.name.clone()),
+        uid: eip.uid.clone(),
+        kind: EventType::Warning,
+        reason: event::DISCARD_ROUTE_MISSING,
         message: told.message.clone(),
     })
 }

@@ -13,11 +13,12 @@ use ironlb_model::{
 };
 
 use crate::condition::{
-    CONFLICT, EXHAUSTED, HELD_OUTSIDE, NOT_WEIGHTED, OVERLAPPING, READY, RESERVATION_HELD, SECOND_DEFAULT,
-    SERVED_AS_LAYER2, USED_TRUNCATED, condition, replacement,
+    CONFLICT, DISCARD_ROUTE_MISSING, EXHAUSTED, HELD_OUTSIDE, NOT_WEIGHTED, OVERLAPPING, READY, RESERVATION_HELD,
+    SECOND_DEFAULT, SERVED_AS_LAYER2, USED_TRUNCATED, condition, replacement,
 };
 use crate::conflict::{self, Claim};
 use crate::in_flight::InFlight;
+use crate::looping::Looping;
 use crate::precedence::by_priority;
 use crate::reserved::Reserved;
 use crate::taken::{buggy_in, is_buggy};
@@ -76,6 +77,7 @@ pub fn usage<'a>(snapshot: &'a Snapshot, in_flight: &InFlight) -> Vec<EipProject
             claims.entry(eip).or_default().push((*address, claim));
         }
     }
+    let looping = Looping::new(snapshot);
     let mut issues = issue_conditions(&snapshot.issues);
     let mut defaults: Vec<&Eip> = snapshot.eips.values().map(AsRef::as_ref).filter(|eip| eip.is_default).collect();
     defaults.sort_by(|a, b| by_priority(a, b));
@@ -86,7 +88,8 @@ pub fn usage<'a>(snapshot: &'a Snapshot, in_flight: &InFlight) -> Vec<EipProject
             let used = used.remove(&index).unwrap_or_default();
             let usurped = usurped.remove(&index).unwrap_or_default();
             let claims = claims.remove(&index).unwrap_or_default();
-            let told = Told { usurped, claims, unweighted: unweighted.remove(&index).unwrap_or_default(), issues };
+            let unweighted = unweighted.remove(&index).unwrap_or_default();
+            let told = Told { usurped, claims, looping: looping.message(eip), unweighted, issues };
             project(&territory, &reserved, index, used, defaults.first().copied(), told)
         })
         .collect();
@@ -100,6 +103,8 @@ struct Told<'a, 'c> {
     usurped: Used<'a>,
     /// Addresses that strangers claim, sorted.
     claims: Vec<(IpAddr, &'c Claim)>,
+    /// Which nodes lack a discard route.
+    looping: Option<String>,
     /// Services whose nodes all send connections on to all endpoints, although the routes are to be weighted.
     unweighted: BTreeSet<&'a ServiceId>,
     issues: Vec<Condition>,
@@ -114,7 +119,7 @@ fn project<'a>(
     told: Told<'_, '_>,
 ) -> EipProjection<'a> {
     let eip = territory.eip(index);
-    let Told { usurped, claims, unweighted, issues } = told;
+    let Told { usurped, claims, looping, unweighted, issues } = told;
     used.sort_unstable();
     let mut usage: u64 = 0;
     let mut inside: u128 = 0;
@@ -163,6 +168,9 @@ fn project<'a>(
     }
     if !claims.is_empty() && eip.conflict_detection != ConflictDetection::Off {
         told(CONFLICT, CONFLICT, conflict::message(eip.conflict_detection, &claims));
+    }
+    if let Some(message) = looping {
+        told(DISCARD_ROUTE_MISSING, DISCARD_ROUTE_MISSING, message);
     }
     if let Some(first) = unweighted.first() {
         let message = format!(
@@ -315,6 +323,7 @@ fn is_eip_condition(kind: &str) -> bool {
         HELD_OUTSIDE,
         RESERVATION_HELD,
         CONFLICT,
+        DISCARD_ROUTE_MISSING,
         NOT_WEIGHTED,
         SERVED_AS_LAYER2,
         USED_TRUNCATED,

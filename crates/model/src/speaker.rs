@@ -86,6 +86,9 @@ pub struct BgpReport {
     pub advertised: BTreeSet<IpAddr>,
     /// How many vips it advertises in an established session.
     pub advertised_count: u64,
+    /// The aggregates it advertises although its node would pass packets for their unused addresses on to a router, which sends them
+    /// back (a bounded list).
+    pub looping: BTreeSet<Prefix>,
 }
 
 /// What a speaker last reported in its `Speaker` object.

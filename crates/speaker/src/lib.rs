@@ -23,6 +23,7 @@
 
 #![forbid(unsafe_code)]
 
+mod aggregates;
 mod args;
 mod bgp;
 mod conflicts;

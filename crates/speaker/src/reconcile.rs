@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use self::turn::{Standing, asked};
+use crate::aggregates::Aggregates;
 use crate::bgp::{Due, Going, Keys, Speaking};
 use crate::conflicts::Conflicts;
 use crate::fallback::Fallback;
@@ -96,6 +97,7 @@ struct Speaker {
     membership: Membership,
     interfaces: watch::Receiver<Arc<Interfaces>>,
     routes: Routes,
+    aggregates: Aggregates,
     memory: Memory,
     /// The Leases as membership was last told of them.
     told: BTreeMap<NodeName, Arc<NodeLease>>,
@@ -137,6 +139,7 @@ pub(crate) async fn run(context: Context, shutdown: CancellationToken) {
         timing,
         context,
         routes: Routes::default(),
+        aggregates: Aggregates::default(),
         memory: Memory::default(),
         told: BTreeMap::new(),
         answers: JoinSet::new(),
@@ -237,6 +240,7 @@ impl Speaker {
             self.membership.handle_input(now, Input::Ready(true));
             self.is_drained = snapshot.nodes.get(&self.context.node).is_some_and(|node| node.drain.is_some());
             self.routes.refresh(&snapshot, now).await;
+            self.aggregates.refresh(now).await;
             // Claims may be confirmed, or lost, by what the decision itself brings about; the second look finds nothing new.
             for _ in 0..2 {
                 let view = self.view();
@@ -262,6 +266,7 @@ impl Speaker {
                 }
                 wake_at = earliest(wake_at, self.write_keys(step.announcements.bgp.as_ref(), &snapshot, now));
                 self.open_gate(step.announcements.bgp.as_ref(), now);
+                self.aggregates.want(step.announcements.bgp.as_ref());
                 if !has_changed {
                     break;
                 }
@@ -276,6 +281,7 @@ impl Speaker {
             wake_at,
             self.membership.poll_timeout(),
             self.routes.due(),
+            self.aggregates.due(),
             self.retry_at.take(),
             self.conflicts.due(),
             self.fallback.due(),
@@ -296,6 +302,7 @@ impl Speaker {
             layer2: [IpFamily::V4, IpFamily::V6].into_iter().filter(|family| serves(*family)).collect(),
             bgp: true,
             established: self.context.speaking.established(),
+            looping: self.aggregates.looping().clone(),
             ..LocalView::new(self.context.node.clone())
         }
     }

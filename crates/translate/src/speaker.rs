@@ -110,6 +110,7 @@ fn bgp(status: &api::SpeakerStatus) -> BgpReport {
         down: down.into_iter().map(|session| (session.peer.clone(), session.last_error.clone())).collect(),
         advertised_count: given.advertised_count.and_then(|count| u64::try_from(count).ok()).unwrap_or(listed),
         advertised,
+        looping: given.looping_aggregates.iter().flatten().filter_map(|text| text.parse().ok()).collect(),
     }
 }
 
@@ -126,7 +127,7 @@ mod tests {
                 "ready": true,
                 "interfaces": [{"name": "eth0", "mac": "02:00:00:00:00:01", "up": true, "prefixes": ["192.0.2.5/24"]}, {"name": "tun0"}, {"name": "x", "mac": "nonsense"}],
                 "layer2": {"ownedCount": 7, "owned": [{"vip": "192.0.2.7", "interface": "eth0"}, {"vip": "?"}]},
-                "bgp": {"advertised": ["192.0.2.3", "?"], "sessions": [{"peer": "leaf1", "state": "ESTABLISHED"}, {"peer": "leaf2", "state": "ACTIVE", "lastError": "no route"},
+                "bgp": {"advertised": ["192.0.2.3", "?"], "loopingAggregates": ["192.0.2.0/24", "?"], "sessions": [{"peer": "leaf1", "state": "ESTABLISHED"}, {"peer": "leaf2", "state": "ACTIVE", "lastError": "no route"},
                          {"peer": "leaf3", "state": "IDLE", "reason": "SameNeighbor", "lastError": "leaf2 has it"}]},
                 "withheld": [{"vip": "192.0.2.9", "reason": "NoInterface", "message": "m"}, {"vip": "192.0.2.8"}],
                 "conflicts": [{"vip": "192.0.2.7", "mac": "02:00:00:00:00:ee", "lastSeen": "1970-01-01T00:01:00Z"}, {"vip": "192.0.2.8"}],
@@ -141,6 +142,7 @@ mod tests {
         assert!(!read.interfaces[1].up && read.interfaces[1].prefixes.is_empty());
         assert_eq!(read.owned_count, 7);
         assert_eq!((read.bgp.established, read.bgp.advertised_count), (["leaf1".to_owned()].into(), 1));
+        assert_eq!(read.bgp.looping, ["192.0.2.0/24".parse().unwrap()].into());
         let down = [("leaf2", "no route"), ("leaf3", "leaf2 has it")]
             .map(|(peer, why)| (peer.to_owned(), Some(why.to_owned())));
         assert_eq!(read.bgp.down, down.into());

@@ -124,7 +124,7 @@ pub fn routes(
 }
 
 /// A route of the vip's own, or the aggregate it is part of. A vip that only some nodes can serve is never in an aggregate.
-fn prefix(vip: IpAddr, route: &VipRoute) -> Option<Prefix> {
+pub(super) fn prefix(vip: IpAddr, route: &VipRoute) -> Option<Prefix> {
     let (length, full) = match vip {
         IpAddr::V4(_) => (route.eip.routes.aggregation_v4, 32),
         IpAddr::V6(_) => (route.eip.routes.aggregation_v6, 128),

@@ -356,6 +356,24 @@ fn a_vip_has_a_route_of_its_own_or_is_in_the_aggregate() {
 }
 
 #[test]
+fn an_aggregate_without_a_discard_route_is_reported_while_it_is_advertised() {
+    let mut snapshot = bgp_site(3, 2);
+    let of: Prefix = "10.0.0.0/24".parse().unwrap();
+    let view = LocalView { looping: [of, "10.1.0.0/24".parse().unwrap()].into(), ..view(0, 3) };
+    let looping = |snapshot: &Snapshot| {
+        let decided = decide_for(snapshot, &view, &mut Memory::default(), at(100));
+        (decided.report.bgp.looping, decided.bgp.unwrap().aggregates())
+    };
+    assert_eq!(looping(&snapshot), (BTreeSet::new(), BTreeMap::new()), "host routes");
+    edit_eip(&mut snapshot, |eip| eip.routes.aggregation_v4 = Some(24));
+    // The vips are 10.0.0.0 and 10.0.0.1.
+    assert_eq!(looping(&snapshot), ([of].into(), [(of, [ip("10.0.0.2"), ip("10.0.0.255")])].into()));
+    edit_eip(&mut snapshot, |eip| eip.routes.aggregation_v4 = Some(31));
+    let full: Prefix = "10.0.0.0/31".parse().unwrap();
+    assert_eq!(looping(&snapshot), (BTreeSet::new(), [(full, [ip("10.0.0.0"), ip("10.0.0.1")])].into()), "full");
+}
+
+#[test]
 fn an_external_peer_is_told_no_local_preference_and_an_internal_one_always() {
     let mut snapshot = bgp_site(3, 1);
     let change = |eip: &mut Eip| {

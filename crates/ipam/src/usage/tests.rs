@@ -215,3 +215,38 @@ fn a_list_too_long_for_an_object_is_cut_and_the_counters_stay_exact() {
     assert!(bytes <= MAX_USED_BYTES && status.used.len() > 8000, "{bytes} bytes in {} entries", status.used.len());
     assert_eq!(status.usage, 10_000);
 }
+
+#[test]
+fn nodes_without_a_discard_route_are_told_on_the_eip_of_the_aggregate() {
+    let bgp = |name: &str, addresses: &str| {
+        eip(name, addresses).with(|eip| {
+            eip.announcement = Announcement::Bgp;
+            eip.routes.aggregation_v4 = Some(24);
+        })
+    };
+    let mut now = snapshot(&[bgp("a", "192.0.2.0/25"), bgp("b", "198.51.100.0/24")], &[]);
+    let report = |now: &mut Snapshot, node: &str, looping: &[&str]| {
+        add_speaker(now, node, &[], &[]);
+        let report = Arc::make_mut(now.speakers.get_mut(&node.into()).unwrap());
+        report.bgp.looping = looping.iter().map(|text| text.parse().unwrap()).collect();
+    };
+    let message = |now: &Snapshot, name: &str| {
+        let all = usage(now, &InFlight::default());
+        let one = all.iter().find(|u| u.name().as_str() == name).expect("there");
+        one.conditions.iter().find(|c| c.kind == DISCARD_ROUTE_MISSING).map(|c| c.message.clone())
+    };
+    report(&mut now, "n1", &["192.0.2.0/24"]);
+    assert_eq!(
+        message(&now, "a").unwrap(),
+        "node n1 would send packets for unused addresses of 192.0.2.0/24 back to a router, and so round and round: give each node a \
+         discard route for it, see docs/bgp.md"
+    );
+    assert_eq!(message(&now, "b"), None, "another's");
+    for node in ["n2", "n3", "n4"] {
+        report(&mut now, node, &["192.0.2.0/24", "198.51.100.0/25"]);
+    }
+    assert!(message(&now, "a").unwrap().starts_with("4 nodes (n1, n2, n3 and 1 more) would"));
+    assert_eq!(message(&now, "b"), None, "not of the length that the Eip has");
+    now.nodes.clear();
+    assert_eq!(message(&now, "a"), None, "the nodes are gone");
+}

@@ -183,6 +183,8 @@ impl BgpTelling {
             listeners: Some(listeners.collect()),
             advertised_count: Some(count(report.advertised_count)),
             advertised: Some(report.advertised.iter().map(ToString::to_string).collect()),
+            looping_aggregates: (!report.looping.is_empty())
+                .then(|| report.looping.iter().map(ToString::to_string).collect()),
             established: (!sessions.is_empty()).then(|| format!("{}/{}", report.established.len(), sessions.len())),
             sessions: Some(sessions),
         }
