@@ -50,7 +50,7 @@ fn each_thing_that_keeps_a_node_from_it_is_told() {
         (|site| edit_report(site, "n2", |report| report.ready = false), "SpeakerNotReady"),
         (
             |site| {
-                edit_node(site, "n1", |node| _ = node.labels.insert("edge".to_owned(), "yes".to_owned()));
+                edit_node(site, "n1", |node| node.labels = [("edge", "yes")].into());
                 let edge = Selector::labels([("edge".to_owned(), "yes".to_owned())].into());
                 edit_eip(site, |eip| eip.node_selector = Some(edge));
             },
