@@ -125,6 +125,7 @@ async fn converse(network: &Network) -> Result<()> {
     try_join_all(network.routers().iter().map(Router::stop)).await?;
     unnumbered(network).await?;
     link_local(network).await?;
+    discard_routes(network).await?;
     bfd::beside(network).await
 }
 
@@ -270,6 +271,55 @@ async fn unnumbered(network: &Network) -> Result<()> {
     }
     println!("  FRR, unnumbered: up, IPv4 and IPv6 by link-local next hops ({:.1} s)", begin.elapsed().as_secs_f32());
     frr.stop().await
+}
+
+/// A node sees whether its kernel would pass a router's packet on: by its default route it would, and none of the ways to discard that
+/// `docs/bgp.md` knows is overlooked.
+async fn discard_routes(network: &Network) -> Result<()> {
+    let router = network.router(1);
+    // As a node does.
+    network.host(2).exec(&["sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"]).await?;
+    for (option, gateway, pool, unused, from) in [
+        ("-4", "192.168.0.254", "198.18.7.0/24", "198.18.7.9", IpAddr::from(router.ipv4())),
+        ("-6", "fd00::254", "2001:db8:7::/64", "2001:db8:7::9", IpAddr::from(router.ipv6())),
+    ] {
+        let ip = async |words: &str| {
+            let command: Vec<&str> = ["ip", option].into_iter().chain(words.split_whitespace()).collect();
+            network.host(2).exec(&command).await.map(drop)
+        };
+        let asks = async |from: Option<IpAddr>| {
+            let (host, unused) = (network.host(2), unused.parse()?);
+            let ask = move || -> Result<bool> {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                Ok(runtime.block_on(ironlb_bgp::passes_on(unused, from))?)
+            };
+            tokio::task::spawn_blocking(move || host.run(ask)).await??
+        };
+        let is = async |wanted: [bool; 2], when: &str| -> Result<()> {
+            let found = [asks(None).await?, asks(Some(from)).await?];
+            ensure!(found == wanted, "{option}, {when}: {found:?}");
+            Ok(())
+        };
+        ip(&format!("route replace default via {gateway}")).await?;
+        is([true, true], "by the default route").await?;
+        for kind in ["blackhole", "unreachable", "prohibit"] {
+            ip(&format!("route add {kind} {pool}")).await?;
+            is([false, false], kind).await?;
+            ip(&format!("route del {kind} {pool}")).await?;
+        }
+        ip(&format!("rule add pref 100 iif lo to {pool} lookup main")).await?;
+        ip(&format!("rule add pref 101 to {pool} blackhole")).await?;
+        is([true, false], "by rules, for what it forwards").await?;
+        ip("rule del pref 100").await?;
+        ip("rule del pref 101").await?;
+        ip(&format!("route add {pool} dev eth0")).await?;
+        is([false, false], "on a link").await?;
+        ip(&format!("route del {pool} dev eth0")).await?;
+        ip("route del default").await?;
+        is([false, false], "without a route").await?;
+    }
+    println!("  discard routes are seen");
+    Ok(())
 }
 
 /// Between two drivers, by link-local addresses, signed and near; each connects.
