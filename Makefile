@@ -75,7 +75,7 @@ test: prerequisites test-unit test-chart test-lab test-interop test-e2e ## every
 # Some of them ask a real API server, which is the lab's.
 test-unit: prerequisites-build lab-bin ## the tests below the lab
 	@$(PART) 'image writer' python3 scripts/test_oci_image.py
-	@$(PART) 'unit, property and doc tests' scripts/cargo-test.sh --workspace --exclude ironlb-lab --exclude ironlb-interop --exclude ironlb-e2e
+	@$(PART) 'unit, property and doc tests' scripts/tests_abreast.py --workspace --exclude ironlb-lab --exclude ironlb-interop --exclude ironlb-e2e
 
 # As in `check`, where a machine may have no Helm yet.
 test-chart: lab-bin
