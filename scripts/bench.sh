@@ -44,8 +44,10 @@ if ((EUID == 0)); then
     row 'ARP answers at 1,000/s, p50 against the kernel' "$(field ratio_p50)" x 10
     answer=$(example ironlb-layer2 arp_latency --busy "$(nproc)" | tee /dev/stderr | tail -n 1)
     row 'ARP answers at 1,000/s, p99 with every core busy' "$(field vip_p99_us)" us 1000
+    # BGP and BFD, beside Debian's BIRD and GoBGP.
+    cargo bench --quiet --locked --package ironlb-bench --bench routers || kept=1
 else
-    echo 'not root: answers to ARP are not measured'
+    echo 'not root: neither answers to ARP nor BGP and BFD beside other routers are measured'
 fi
 
 printf '\n%-72s %24s  %-16s %s\n' what measured bar ''

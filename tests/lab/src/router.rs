@@ -158,10 +158,15 @@ impl Router {
     /// # Errors
     /// It has no such program, or never ran.
     pub fn kill_program(&self, name: &str) -> Result<()> {
-        let running = self.running()?;
-        let label = format!("{}/{name}", self.name());
-        let daemon = running.daemons.iter().find(|daemon| daemon.name() == label);
-        daemon.with_context(|| format!("{} runs no {name}", self.name()))?.kill()
+        self.program(&*self.running()?, name)?.kill()
+    }
+
+    /// The process id of one of its programs in the capsule, for who wants to know what it costs.
+    ///
+    /// # Errors
+    /// It has no such program, or that does not run.
+    pub fn process_of(&self, name: &str) -> Result<u32> {
+        self.program(&*self.running()?, name)?.pid().with_context(|| format!("{name} does not run"))
     }
 
     /// Stops all programs where they are (SIGSTOP): the kernel goes on forwarding and answering for TCP, nobody speaks.
@@ -303,6 +308,12 @@ impl Router {
         let running = self.lock().clone();
         let daemons = running.iter().flat_map(|running| &running.daemons);
         daemons.map(|daemon| (daemon.name().to_owned(), crate::site::tail(daemon.log()))).collect()
+    }
+
+    fn program<'a>(&self, running: &'a Running, name: &str) -> Result<&'a Daemon> {
+        let label = format!("{}/{name}", self.name());
+        let daemon = running.daemons.iter().find(|daemon| daemon.name() == label);
+        daemon.with_context(|| format!("{} runs no {name}", self.name()))
     }
 
     async fn run(&self, running: &Running) -> Result<()> {

@@ -3,10 +3,10 @@
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use ironlb_bfd_proto::{Config, Path};
 use ironlb_bgp_proto::BfdState;
-use ironlb_interop::{Seen, Watcher};
+use ironlb_interop::{Seen, Watcher, pair, processor_time};
 use ironlb_lab::Network;
 
 use crate::Report;
@@ -21,26 +21,7 @@ const FLOOD: Duration = Duration::from_secs(1);
 const BAR: f64 = 20.0;
 
 pub(crate) async fn of_fifty_sessions(network: &Network, report: &mut Report) -> Result<()> {
-    let mut ends = Vec::new();
-    for (host, own, other) in [(2, 30, 31), (3, 31, 30)] {
-        let netns = network.host(host);
-        let each = format!("for i in $(seq {SESSIONS}); do ip address add 10.{own}.0.$i/32 dev eth0; done");
-        netns.exec(&["sh", "-c", &each]).await?;
-        let via = format!("192.168.0.{}", if host == 2 { 3 } else { 2 });
-        netns.exec(&["ip", "route", "add", &format!("10.{other}.0.0/24"), "via", &via]).await?;
-        ends.push((netns, own, other));
-    }
-    let session = |number: u8, own: u8, other: u8| -> Result<(String, Path, Config)> {
-        let (local, remote) = ([10, own, 0, number].into(), [10, other, 0, number].into());
-        Ok((format!("{number}"), Path { remote, local: Some(local), interface: None }, plain(50, 50)?))
-    };
-    let watchers = ends.into_iter().map(|(netns, own, other)| -> Result<Watcher> {
-        let watcher = Watcher::start(&netns)?;
-        let all: Result<Vec<_>> = (1..=SESSIONS).map(|number| session(number, own, other)).collect();
-        watcher.set(all?);
-        Ok(watcher)
-    });
-    let [one, two] = <[Watcher; 2]>::try_from(watchers.collect::<Result<Vec<_>>>()?).ok().context("two ends")?;
+    let [one, two] = pair(network, [2, 3], SESSIONS, &plain(50, 50)?).await?;
     for number in 1..=SESSIONS {
         one.reaches(&number.to_string(), "up", PATIENCE, |seen| {
             seen.bfd == BfdState::Up && seen.status.detection_time == Some(ms(150))
@@ -67,22 +48,6 @@ pub(crate) async fn of_fifty_sessions(network: &Network, report: &mut Report) ->
         "BFD {SESSIONS} sessions x 50 ms fall silent: told after {least}, {middle}, {most} ms (least, middle, most)"
     ));
     Ok(())
-}
-
-/// What the threads of all BFD drivers of this process have used of the cores.
-fn processor_time() -> Result<Duration> {
-    let mut ticks = 0;
-    for task in std::fs::read_dir("/proc/self/task")?.flatten() {
-        // One may end while it is looked at.
-        let read = |name: &str| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
-        if read("comm").trim() == "bfd" {
-            let stat = read("stat");
-            // utime and stime, the 12th and 13th behind the name in brackets; a tick is 10 ms on every architecture (USER_HZ).
-            let numbers = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-            ticks += numbers.filter_map(|number| number.parse::<u64>().ok()).sum::<u64>();
-        }
-    }
-    Ok(Duration::from_millis(10 * ticks))
 }
 
 /// Somebody sends as many packets as the machine takes to the port of BFD. From afar they cost nothing, and a session of 3 x 50 ms stays
