@@ -37,6 +37,9 @@ impl HoldTime {
 /// The times of one peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timing {
+    //= https://www.rfc-editor.org/rfc/rfc4271#section-10
+    //# An implementation of BGP MUST allow the HoldTimer to be configurable on a
+    //# per-peer basis
     /// What our OPEN asks for.
     pub hold: HoldTime,
     /// How often a KEEPALIVE is sent; a third of the negotiated hold time when not given, and never more seldom than that.

@@ -63,6 +63,9 @@ pub(crate) fn spell(attributes: &Attributes, family: Family, export: Export<'_>)
     //# A BGP speaker MUST NOT include this attribute in UPDATE messages it
     //# sends to external peers
     if session.is_internal() {
+        //= https://www.rfc-editor.org/rfc/rfc4271#section-5.1.5
+        //# LOCAL_PREF is a well-known attribute that SHALL be included in all UPDATE
+        //# messages that a given BGP speaker sends to other internal peers.
         writer.local_pref(match export.spelling.graceful_shutdown {
             // RFC 8326 §4: "the lowest possible LOCAL_PREF value".
             true => 0,
@@ -82,6 +85,9 @@ pub(crate) fn spell(attributes: &Attributes, family: Family, export: Export<'_>)
     //# AS4_PATH attribute (encoded with four-octet AS numbers), except for
     //# the case where all of the AS path information is composed of mappable
     //# four-octet AS numbers only.
+    //= https://www.rfc-editor.org/rfc/rfc6793#section-4.1
+    //# The new attributes, AS4_PATH and AS4_AGGREGATOR, MUST NOT be carried in an
+    //# UPDATE message between NEW BGP speakers.
     if !session.four_octet_as && path.iter().any(|asn| u16::try_from(asn.get()).is_err()) {
         writer.as4_path(&path);
     }
@@ -104,6 +110,11 @@ fn next_hop(wanted: NextHop, family: Family, export: Export<'_>) -> Result<WireN
         (None, Some(link_local)) => Some(WireNextHop::V6(link_local, None)),
         (None, None) => None,
     };
+    //= https://www.rfc-editor.org/rfc/rfc8950#section-4
+    //# A BGP speaker MUST only advertise the IPv4 or VPN-IPv4 NLRI with an IPv6
+    //# next hop to a BGP peer if the BGP speaker has first ascertained via the BGP
+    //# Capability Advertisement that the BGP peer supports the Extended Next Hop
+    //# Encoding capability
     let crossing = family == Family::Ipv4Unicast && export.session.extended_next_hop;
     let found = match (wanted, family) {
         (NextHop::Own, Family::Ipv4Unicast) => {

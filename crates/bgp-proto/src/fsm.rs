@@ -20,6 +20,7 @@ use ironlb_model::Timestamp;
 use crate::codec::iana::{cease, error, fsm};
 use crate::codec::{MAX_MESSAGE_LEN, MessageKind, Notification, keepalive};
 use crate::jitter::Jitter;
+use crate::negotiate::SHORTEST_KEEPALIVE;
 use crate::timers::{Deadlines, Timer};
 use crate::{Config, ConnectionId, DownReason, Negotiated, Output, Stop};
 
@@ -250,6 +251,9 @@ impl Fsm {
             //# continues to listen for a connection that may be initiated by the remote
             //# BGP peer, and - changes its state to Active.
             Event::ConnectionFailed => self.active(around, DownReason::ConnectionClosed),
+            //= https://www.rfc-editor.org/rfc/rfc6608#section-4
+            //# on a session in OpenSent state, it MUST send to the neighbor a NOTIFICATION
+            //# message with the Error Code Finite State Machine Error
             Event::Keepalive => self.idle_unexpected(around, MessageKind::Keepalive, Some(fsm::OPEN_SENT)),
             Event::Update => self.idle_unexpected(around, MessageKind::Update, Some(fsm::OPEN_SENT)),
             Event::RouteRefresh => self.idle_unexpected(around, MessageKind::RouteRefresh, Some(fsm::OPEN_SENT)),
@@ -268,6 +272,9 @@ impl Fsm {
                 self.restart_send_hold(around);
             }
             Event::ConnectionFailed => self.idle(around, DownReason::ConnectionClosed, None),
+            //= https://www.rfc-editor.org/rfc/rfc6608#section-4
+            //# on a session in OpenConfirm state, it MUST send a NOTIFICATION message with
+            //# the Error Code Finite State Machine Error
             Event::Open(_) => self.idle_unexpected(around, MessageKind::Open, Some(fsm::OPEN_CONFIRM)),
             Event::Update => self.idle_unexpected(around, MessageKind::Update, Some(fsm::OPEN_CONFIRM)),
             Event::RouteRefresh => self.idle_unexpected(around, MessageKind::RouteRefresh, Some(fsm::OPEN_CONFIRM)),
@@ -284,6 +291,9 @@ impl Fsm {
             Event::Keepalive | Event::Update => self.restart_hold(around),
             Event::RouteRefresh => {}
             Event::ConnectionFailed => self.idle(around, DownReason::ConnectionClosed, None),
+            //= https://www.rfc-editor.org/rfc/rfc6608#section-4
+            //# on a session in Established State, it MUST send to the neighbor a
+            //# NOTIFICATION message with the Error Code Finite State Machine Error
             Event::Open(_) => self.idle_unexpected(around, MessageKind::Open, Some(fsm::ESTABLISHED)),
             Event::Timer(Timer::SendHold) => {
                 // RFC 9687, event 29: a NOTIFICATION is tried, which a peer that does not read will hardly see.
@@ -307,6 +317,8 @@ impl Fsm {
             //# then the NOTIFICATION message with the Hold Timer Expired Error Code
             //# is sent and the BGP connection is closed.
             Event::Timer(Timer::Hold) => {
+                //= https://www.rfc-editor.org/rfc/rfc4271#section-6
+                //# If no Error Subcode is specified, then a zero MUST be used.
                 let notification = Notification::new(error::HOLD_TIMER, 0, Vec::new());
                 self.idle(around, DownReason::HoldTimerExpired, Some(notification));
             }
@@ -365,6 +377,9 @@ impl Fsm {
 
     fn send_open(&mut self, around: &mut Surroundings<'_>) {
         self.timers.stop(Timer::DelayOpen);
+        //= https://www.rfc-editor.org/rfc/rfc4724#section-4.1
+        //# To re-establish the session with its peer, the Restarting Speaker MUST set
+        //# the "Restart State" bit in the Graceful Restart Capability
         let open = around.config.open(around.restarted).encode();
         self.write(around, open);
     }
@@ -389,7 +404,9 @@ impl Fsm {
 
     pub(crate) fn restart_keepalive(&mut self, around: &mut Surroundings<'_>) {
         if let Some(interval) = self.negotiated.as_ref().and_then(|negotiated| negotiated.keepalive) {
-            self.arm_jittered(around, Timer::Keepalive, interval);
+            // Jitter only takes away, and a second is the least there may be.
+            let wait = around.jitter.spread(interval).max(SHORTEST_KEEPALIVE);
+            self.timers.arm(Timer::Keepalive, around.now + wait);
         }
     }
 

@@ -36,6 +36,9 @@ impl Jitter {
 mod tests {
     use super::*;
 
+    //= https://www.rfc-editor.org/rfc/rfc4271#section-10
+    //= type=test
+    //# uniformly distributed in the range from 0.75 to 1.0.
     #[test]
     fn a_jittered_timer_lies_between_three_quarters_and_the_whole() {
         let mut jitter = Jitter::new(7);

@@ -14,8 +14,7 @@
 //! routes), 4724 and 8538 (restart; the helper's part is empty, because nothing is kept), 7606 (errors in UPDATEs), 9687 (send hold
 //! timer), 9003 (shutdown text), 4486, 6608 and 9384 (subcodes), 1997, 4360, 8092 and link bandwidth (communities), 8326 (graceful
 //! shutdown), 8654 (long messages), 8950 (IPv6 next hops of IPv4 routes), 7911 (several paths, sending only), 5882 (BFD as an input).
-//! Left out: MinRouteAdvertisementInterval (routes of our own change when a node fails, and that must not wait), confederations,
-//! reflection, long-lived restart, roles.
+//! Left out: MinRouteAdvertisementInterval (`specs/exceptions` says why), confederations, reflection, long-lived restart, roles.
 //!
 //! ```text
 //!              Start                   connected: OPEN              OPEN                KEEPALIVE
@@ -50,8 +49,9 @@
 //! - what is pending is a difference of two tables and never a queue;
 //! - [`codec`] is the only module that knows bytes.
 //!
-//! Comments that begin with `//=` and `//#` quote the RFC that the line beneath them keeps; the tests of those lines are named for
-//! the sentence.
+//! Comments that begin with `//=` and `//#` quote the RFC that the line beneath them keeps; the same above a test, with `type=test`,
+//! name the sentence that it shows, and `tests/quotes.rs` holds the one beside the other. What is not kept is in `specs/exceptions`, each
+//! with its reason.
 //!
 //! Start reading at [`Peer`], then `fsm.rs`.
 

@@ -9,6 +9,9 @@ use crate::codec::iana::{error, open};
 use crate::codec::{Abilities, MAX_EXTENDED_MESSAGE_LEN, MAX_MESSAGE_LEN, Notification, Open, UpdateContext};
 use crate::{Asn, Config, Family, RouterId};
 
+/// From one KEEPALIVE to the next, at least (RFC 4271 §4.4).
+pub(crate) const SHORTEST_KEEPALIVE: Duration = Duration::from_secs(1);
+
 /// What a family's routes may look like in a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NegotiatedFamily {
@@ -159,6 +162,10 @@ pub fn negotiate(config: &Config, theirs: &Open) -> Result<Negotiated, Refusal> 
         notification: restart.notification && config.graceful_restart.is_some_and(|ours| ours.notification),
         is_mutual: config.graceful_restart.is_some() && has_any_to_bridge(config),
     });
+    //= https://www.rfc-editor.org/rfc/rfc8654#section-5
+    //# A BGP speaker that has the ability to use BGP Extended Messages but has not
+    //# advertised the BGP Extended Message Capability, presumably due to
+    //# configuration, MUST NOT accept a BGP Extended Message.
     let is_extended = config.extended_messages && abilities.extended_message;
     Ok(Negotiated {
         local_as: config.local_as,
@@ -193,6 +200,10 @@ fn peer_as(config: &Config, theirs: &Open, abilities: &Abilities) -> Result<Asn,
     //# If a BGP speaker receives zero as the peer AS in an OPEN message, it
     //# MUST abort the connection and send a NOTIFICATION with Error Code
     //# "OPEN Message Error" and subcode "Bad Peer AS"
+    //= https://www.rfc-editor.org/rfc/rfc6793#section-4.1
+    //# it MUST use the AS number encoded in the Capability Value field of the
+    //# "support for four-octet AS number capability" in lieu of the "My Autonomous
+    //# System" field of the OPEN message.
     let said = abilities.four_octet_as.unwrap_or_else(|| u32::from(theirs.my_as));
     let number = Asn::new(said).filter(|_| theirs.my_as != 0).ok_or(Refusal::ZeroAs)?;
     if number == config.peer_as { Ok(number) } else { Err(Refusal::PeerAs { said, wanted: config.peer_as }) }
@@ -230,7 +241,10 @@ fn times(config: &Config, theirs: &Open) -> Result<(Option<Duration>, Option<Dur
     //# KEEPALIVE messages MUST NOT be sent more frequently than one per
     //# second.
     let third = hold / 3;
-    let keepalive = config.timing.keepalive.map_or(third, |interval| interval.min(third)).max(Duration::from_secs(1));
+    let keepalive = config.timing.keepalive.map_or(third, |interval| interval.min(third)).max(SHORTEST_KEEPALIVE);
+    //= https://www.rfc-editor.org/rfc/rfc4271#section-6.2
+    //# An implementation that accepts a Hold Time MUST use the negotiated value for
+    //# the Hold Time.
     Ok((Some(hold), Some(keepalive)))
 }
 
@@ -242,6 +256,10 @@ fn families(config: &Config, abilities: &Abilities) -> BTreeMap<Family, Negotiat
         let (afi, safi) = family.numbers();
         let kept = abilities.graceful_restart.as_ref().is_some_and(|r| r.families.contains(&(afi, safi, true)));
         // RFC 7911 §4: path numbers are sent where we said that we send them and the peer that it takes them.
+        //= https://www.rfc-editor.org/rfc/rfc7911#section-5
+        //# For a BGP speaker to be able to send multiple paths to its peer, that BGP
+        //# speaker MUST advertise the ADD-PATH Capability with the Send/Receive field
+        //# set to either 2 or 3
         let add_path = ours.add_path.filter(|_| abilities.add_path_receive.contains(&(afi, safi)));
         families.insert(*family, NegotiatedFamily { add_path, peer_kept_forwarding: kept });
     }

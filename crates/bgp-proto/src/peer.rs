@@ -286,6 +286,8 @@ impl Peer {
                 }
             }
         }
+        //= https://www.rfc-editor.org/rfc/rfc4271#section-8.2.1
+        //# For each incoming connection, a state machine MUST be instantiated.
         self.second = Some(Fsm { state: State::Active, ..Fsm::default() });
         self.step(Slot::Second, event);
     }
@@ -342,6 +344,10 @@ impl Peer {
         if self.fsm(slot.other()).is_some() {
             self.step(slot.other(), Event::CollisionDump);
         }
+        //= https://www.rfc-editor.org/rfc/rfc4724#section-4.2
+        //# the "Restart State" bit in the Graceful Restart Capability of the OPEN
+        //# message sent by the Receiving Speaker MUST NOT be set unless the Receiving
+        //# Speaker has restarted.
         self.restarted = false;
         self.received = Received::default();
         self.rib_out.start(Arc::clone(&negotiated), self.spelling());

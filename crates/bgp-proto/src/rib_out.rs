@@ -262,6 +262,8 @@ impl RibOut {
                 let spelled = spell(attributes, family, session.export())?;
                 let one = std::iter::once(RouteKey { prefix: longest(family), path: PathId::OWN });
                 let limit = session.negotiated.max_message_len;
+                //= https://www.rfc-editor.org/rfc/rfc4271#section-9.2
+                //# the BGP speaker MUST not advertise the route to its peers
                 let fits = pack::announce(family, &spelled, one, spoken.add_path.is_some(), limit);
                 fits.map(|_| self.sets.intern(family, spelled)).ok_or(Withheld::TooLong)
             });
@@ -296,6 +298,9 @@ impl RibOut {
                 None if self.has_coming_sibling(*key) => {
                     self.replaced.insert(*key);
                 }
+                //= https://www.rfc-editor.org/rfc/rfc4271#section-9.1.3
+                //# the previously advertised route in that Adj-RIB-Out MUST be withdrawn from
+                //# service by means of an UPDATE message
                 None => {
                     self.withdraw.insert(*key);
                 }
@@ -320,6 +325,8 @@ impl RibOut {
     fn refresh_to_begin(&mut self) -> Option<Family> {
         let asked = |marks: &Marks| marks.refresh == Some(Refresh::Asked) && !marks.owes_end_of_rib;
         let (family, marks) = self.marks.iter_mut().find(|(_, marks)| asked(marks))?;
+        //= https://www.rfc-editor.org/rfc/rfc7313#section-4
+        //# the speaker MUST send a BoRR message.
         marks.refresh = Some(Refresh::Running { again: false });
         let family = *family;
         self.forget(family);
@@ -373,11 +380,17 @@ impl RibOut {
         let (family, marks) =
             self.marks.iter_mut().find(|(_, marks)| marks.owes_end_of_rib || marks.refresh.is_some())?;
         if marks.owes_end_of_rib {
+            //= https://www.rfc-editor.org/rfc/rfc4724#section-4.1
+            //# Once the initial update is complete for an address family (including the
+            //# case that there is no routing update to send), the End-of-RIB marker MUST be
+            //# sent.
             marks.owes_end_of_rib = false;
             return Some((pack::end_of_rib(*family), Sent::EndOfRib(*family)));
         }
         let again = marks.refresh == Some(Refresh::Running { again: true });
         marks.refresh = again.then_some(Refresh::Asked);
+        //= https://www.rfc-editor.org/rfc/rfc7313#section-4
+        //# it MUST send an EoRR message.
         Some((mark(*family, RefreshKind::End), Sent::Mark(*family)))
     }
 }

@@ -70,6 +70,8 @@ impl AttributeWriter {
             Origin::Egp => 1,
             Origin::Incomplete => 2,
         };
+        //= https://www.rfc-editor.org/rfc/rfc4271#section-4.3
+        //# For well-known attributes, the Transitive bit MUST be set to 1.
         self.put(flag::TRANSITIVE, kind::ORIGIN, &[number]);
     }
 

@@ -193,6 +193,10 @@ impl Abilities {
                     let takes = entries.iter().filter(|(_, _, mode)| matches!(mode, 1 | 3));
                     all.add_path_receive.extend(takes.map(|(afi, safi, _)| (*afi, *safi)));
                 }
+                //= https://www.rfc-editor.org/rfc/rfc5492#section-3
+                //# the Unsupported Capability NOTIFICATION message MUST NOT be generated and
+                //# the BGP session MUST NOT be terminated in response to reception of a
+                //# capability that is not supported by the local speaker.
                 Capability::Unknown { .. } => {}
             }
         }

@@ -171,6 +171,8 @@ pub(super) fn emit(kind: MessageKind, body: &[u8]) -> Vec<u8> {
     let body = body.get(..longest).unwrap_or(body);
     let length = u16::try_from(HEADER_LEN.saturating_add(body.len())).unwrap_or(MAX_EXTENDED_MESSAGE_LEN);
     let mut bytes = Vec::with_capacity(usize::from(length));
+    //= https://www.rfc-editor.org/rfc/rfc4271#section-4.1
+    //# it MUST be set to all ones.
     bytes.extend(MARKER);
     bytes.extend(length.to_be_bytes());
     bytes.push(kind.number());

@@ -80,6 +80,8 @@ impl Notification {
             return None;
         }
         let text = Reader::new(&inner.data).counted().filter(|text| !text.is_empty())?;
+        //= https://www.rfc-editor.org/rfc/rfc9003#section-2
+        //# A receiving BGP speaker MUST NOT interpret invalid UTF-8 sequences.
         Some(String::from_utf8_lossy(text).chars().filter(|c| !c.is_control()).collect())
     }
 
@@ -95,6 +97,10 @@ impl Notification {
     /// The whole message, header included, of at most `limit` bytes: data that does not fit is left out at its end.
     #[must_use]
     pub fn encode(&self, limit: u16) -> Vec<u8> {
+        //= https://www.rfc-editor.org/rfc/rfc8654#section-5
+        //# if a NOTIFICATION is to be sent to a BGP speaker that has not advertised the
+        //# BGP Extended Message Capability, the size of the message MUST NOT exceed
+        //# 4,096 octets.
         let room = usize::from(limit).saturating_sub(21);
         let mut body = vec![self.code, self.subcode];
         body.extend(self.data.iter().take(room));
@@ -144,6 +150,9 @@ impl fmt::Debug for Notification {
 
 /// At most 255 bytes, and no half a character.
 fn cut(text: &str) -> &str {
+    //= https://www.rfc-editor.org/rfc/rfc9003#section-2
+    //# To support international characters, the Shutdown Communication field MUST
+    //# be encoded using UTF-8.
     text.get(..text.floor_char_boundary(MAX_SHUTDOWN_TEXT)).unwrap_or_default()
 }
 

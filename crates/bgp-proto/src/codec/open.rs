@@ -122,6 +122,9 @@ fn fixed<'a>(reader: &mut Reader<'a>) -> Option<(u16, u16, u32, &'a [u8], bool)>
     //= https://www.rfc-editor.org/rfc/rfc9072#section-2
     //# If the value of the "Non-Ext OP Type" field is 255, then the encoding
     //# described above is used for the Optional Parameters length
+    //= https://www.rfc-editor.org/rfc/rfc9072#section-2
+    //# an implementation MUST accept an OPEN message that uses the encoding of this
+    //# specification even if the length of the Optional Parameters is 255 or less.
     let wide = length != 0 && reader.rest().first() == Some(&EXTENDED_LENGTH);
     let length = if wide {
         reader.byte()?;

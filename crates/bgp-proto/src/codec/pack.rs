@@ -28,6 +28,9 @@ pub(crate) fn announce(
         //# encoded as the very first path attribute in an UPDATE message.
         attributes = mp_reach(family, spelled.next_hop, &nlri);
     }
+    //= https://www.rfc-editor.org/rfc/rfc4760#section-3
+    //# An UPDATE message that carries the MP_REACH_NLRI MUST also carry the ORIGIN
+    //# and the AS_PATH attributes (both in EBGP and in IBGP exchanges).
     attributes.extend(&spelled.attributes);
     let tail: &[u8] = if classic { &nlri } else { &[] };
     Some((update(&[], &attributes, tail), taken))

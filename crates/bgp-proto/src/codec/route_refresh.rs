@@ -65,6 +65,10 @@ impl RouteRefresh {
             0 => RefreshKind::Request,
             1 => RefreshKind::Begin,
             2 => RefreshKind::End,
+            //= https://www.rfc-editor.org/rfc/rfc7313#section-5
+            //# When the BGP speaker receives a ROUTE-REFRESH message with a "Message
+            //# Subtype" field other than 0, 1, or 2, it MUST ignore the received
+            //# ROUTE-REFRESH message.
             other => RefreshKind::Other(other),
         };
         if matches!(kind, RefreshKind::Begin | RefreshKind::End) && !reader.is_empty() {

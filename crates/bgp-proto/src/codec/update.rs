@@ -274,6 +274,9 @@ impl Attributes {
 
     fn read(&mut self, bytes: &[u8]) -> Result<(), UpdateError> {
         let mut reader = Reader::new(bytes);
+        //= https://www.rfc-editor.org/rfc/rfc4271#section-5
+        //# The receiver of an UPDATE message MUST be prepared to handle path attributes
+        //# within UPDATE messages that are out of order.
         while !reader.is_empty() {
             let start = reader.rest();
             let (Some(flags), Some(number)) = (reader.byte(), reader.byte()) else {

@@ -31,6 +31,8 @@ impl Peer {
                 let can_restart = rival.negotiated.as_ref().is_some_and(|agreed| agreed.graceful_restart.is_some());
                 let age = rival.established_at.map(|since| self.now.since(since)).unwrap_or_default();
                 if can_restart && age >= RIVALS_APART {
+                    //= https://www.rfc-editor.org/rfc/rfc4724#section-4.2
+                    //# the previous TCP session MUST be closed, and the new one retained.
                     self.step(other, Event::End(DownReason::PeerRestarted, None));
                     return true;
                 }
@@ -38,6 +40,8 @@ impl Peer {
             }
             State::Idle | State::Active | State::Connect | State::OpenSent => return true,
         };
+        //= https://www.rfc-editor.org/rfc/rfc4271#section-6.8
+        //# In the event of connection collision, one of the connections MUST be closed.
         let loser = if is_winner { other } else { slot };
         self.step(loser, Event::CollisionDump);
         is_winner

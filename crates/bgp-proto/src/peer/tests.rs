@@ -19,6 +19,9 @@ fn restarting_open(notification: bool) -> crate::codec::Open {
     config.open(false)
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4271#section-4.1
+//= type=test
+//# it MUST be set to all ones.
 #[test]
 fn a_session_comes_up_and_carries_routes() {
     let (mut rig, connection) = Rig::established(config(), &their_open(1));
@@ -47,6 +50,19 @@ fn nothing_is_sent_before_the_routes_are_known() {
     assert_eq!(peer.state(), State::Connect);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4271#section-4.2
+//= type=test
+//# by using the smaller of its configured Hold Time and the Hold Time received
+//# in the OPEN message.
+//= https://www.rfc-editor.org/rfc/rfc4271#section-4.4
+//= type=test
+//# periodic KEEPALIVE messages MUST NOT be sent.
+//= https://www.rfc-editor.org/rfc/rfc4271#section-6.2
+//= type=test
+//# MUST use the negotiated value for the Hold Time.
+//= https://www.rfc-editor.org/rfc/rfc4271#section-10
+//= type=test
+//# MUST allow the HoldTimer to be configurable on a per-peer basis
 #[test]
 fn the_smaller_hold_time_counts_and_zero_means_none() {
     for (ours, theirs, agreed) in [(90, 30, 30), (9, 180, 9), (90, 0, 0), (0, 90, 0), (3, 3, 3)] {
@@ -64,6 +80,15 @@ fn the_smaller_hold_time_counts_and_zero_means_none() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4271#section-4.2
+//= type=test
+//# The Hold Time MUST be either zero or at least three seconds.
+//= https://www.rfc-editor.org/rfc/rfc4271#section-6.2
+//= type=test
+//# MUST reject Hold Time values of one or two seconds.
+//= https://www.rfc-editor.org/rfc/rfc4271#section-6.2
+//= type=test
+//# the Error Subcode MUST be set to Unacceptable Hold Time.
 #[test]
 fn an_implementation_must_reject_hold_times_of_one_or_two_seconds() {
     for seconds in [1, 2] {
@@ -74,6 +99,23 @@ fn an_implementation_must_reject_hold_times_of_one_or_two_seconds() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4271#section-6.2
+//= type=test
+//# the Error Subcode MUST be set to Bad Peer AS.
+//= https://www.rfc-editor.org/rfc/rfc7607#section-2
+//= type=test
+//# MUST abort the connection and send a NOTIFICATION with Error Code "OPEN
+//# Message Error" and subcode "Bad Peer AS"
+//= https://www.rfc-editor.org/rfc/rfc6286#section-2.2
+//= type=test
+//# If the BGP Identifier field of the OPEN message is zero
+//= https://www.rfc-editor.org/rfc/rfc6793#section-4.1
+//= type=test
+//# in lieu of the "My Autonomous System" field of the OPEN message.
+//= https://www.rfc-editor.org/rfc/rfc5492#section-5
+//= type=test
+//# MUST list the set of capabilities that causes the speaker to send the
+//# message.
 #[test]
 fn what_an_open_says_of_its_sender_must_be_true() {
     let four = |number| {
@@ -102,6 +144,11 @@ fn what_an_open_says_of_its_sender_must_be_true() {
         let (mut rig, connection) = Rig::open_sent(config());
         rig.receive(connection, open.encode());
         assert_eq!((rig.told(), rig.peer.state()), (Some(told), State::Idle), "{open:?}");
+        if told == (2, 7) {
+            // The two families that are asked for, each as its capability would be.
+            let missing = rig.notification().map(|notification| notification.data);
+            assert_eq!(missing, Some(vec![1, 4, 0, 1, 0, 1, 1, 4, 0, 2, 0, 1]));
+        }
         assert!(rig.has_closed(connection));
     }
 }
@@ -122,6 +169,17 @@ fn a_two_octet_peer_is_known_by_its_two_octets() {
     assert!(!rig.peer.negotiated().expect("up").four_octet_as);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4271#section-6.1
+//= type=test
+//# the Error Subcode MUST be set to Connection Not Synchronized.
+//= https://www.rfc-editor.org/rfc/rfc4271#section-6.1
+//= type=test
+//# MUST be set to Bad Message Length. The Data field MUST contain the erroneous
+//# Length field.
+//= https://www.rfc-editor.org/rfc/rfc4271#section-6.1
+//= type=test
+//# MUST be set to Bad Message Type. The Data field MUST contain the erroneous
+//# Type field.
 #[test]
 fn a_header_that_is_none_is_answered_with_what_was_wrong() {
     let cases = [
@@ -139,6 +197,10 @@ fn a_header_that_is_none_is_answered_with_what_was_wrong() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4271#section-6.2
+//= type=test
+//# the Error Subcode MUST be set to Unsupported Version Number. The Data field
+//# is a 2-octet unsigned integer
 #[test]
 fn a_bad_version_is_answered_with_ours() {
     let (mut rig, connection) = Rig::open_sent(config());
@@ -148,6 +210,16 @@ fn a_bad_version_is_answered_with_ours() {
     assert_eq!(rig.notification(), Some(Notification::new(2, 1, vec![0, 4])));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc8654#section-4
+//= type=test
+//# applies to all messages except for OPEN and KEEPALIVE messages.
+//= https://www.rfc-editor.org/rfc/rfc8654#section-4
+//= type=test
+//# MAY send BGP Extended Messages to a peer only if the BGP Extended Message
+//# Capability was received from that peer.
+//= https://www.rfc-editor.org/rfc/rfc8654#section-5
+//= type=test
+//# MUST NOT accept a BGP Extended Message.
 #[test]
 fn longer_messages_are_taken_once_both_have_said_so() {
     let long = whole(2, &[&[0, 0, 0x20, 0x00], [0xc0, 99, 1, 0].repeat(2048).as_slice()].concat());
@@ -169,6 +241,18 @@ fn longer_messages_are_taken_once_both_have_said_so() {
     assert_eq!(rig.told(), Some((1, 2)));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6608#section-4
+//= type=test
+//# indicates the type of the unexpected message.
+//= https://www.rfc-editor.org/rfc/rfc6608#section-4
+//= type=test
+//# on a session in OpenSent state, it MUST send
+//= https://www.rfc-editor.org/rfc/rfc6608#section-4
+//= type=test
+//# on a session in OpenConfirm state, it MUST send
+//= https://www.rfc-editor.org/rfc/rfc6608#section-4
+//= type=test
+//# on a session in Established State, it MUST send
 #[test]
 fn a_message_in_the_wrong_state_is_answered_with_its_type_and_the_state() {
     let refresh = RouteRefresh { afi: 1, safi: 1, kind: RefreshKind::Request }.encode();
@@ -195,6 +279,16 @@ fn a_message_in_the_wrong_state_is_answered_with_its_type_and_the_state() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4271#section-8.2.2
+//= type=test
+//# restarts its HoldTimer, if the negotiated HoldTime value is non-zero
+//= https://www.rfc-editor.org/rfc/rfc4271#section-6.5
+//= type=test
+//# the NOTIFICATION message with the Hold Timer Expired Error Code is sent and
+//# the BGP connection is closed.
+//= https://www.rfc-editor.org/rfc/rfc4271#section-6
+//= type=test
+//# If no Error Subcode is specified, then a zero MUST be used.
 #[test]
 fn a_silent_peer_is_gone_when_the_hold_timer_expires() {
     let (mut rig, connection) = Rig::established(config(), &their_open(1));
@@ -234,6 +328,28 @@ fn keepalives_come_at_three_quarters_to_the_whole_of_their_interval() {
     assert!(gaps.iter().skip(1).all(|gap| *gap >= Duration::from_millis(22_500)), "{gaps:?}");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4271#section-4.4
+//= type=test
+//# KEEPALIVE messages MUST NOT be sent more frequently than one per second.
+#[test]
+fn keepalives_are_never_closer_than_a_second() {
+    let timing = Timing { hold: HoldTime::new(3).expect("lawful"), ..Timing::default() };
+    let (mut rig, connection) = Rig::established(Config { timing, ..config() }, &their_open(1));
+    for _ in 0..50 {
+        rig.take();
+        rig.pass(Duration::from_millis(999));
+        assert_eq!(rig.wrote(connection), []);
+        rig.pass(Duration::from_millis(1));
+        assert_eq!(rig.wrote(connection), [Wrote::Keepalive]);
+        rig.receive(connection, keepalive());
+        rig.put(Input::Sent(connection));
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc4271#section-8.2.2
+//= type=test
+//# it restarts its KeepaliveTimer, unless the negotiated HoldTime value is
+//# zero.
 #[test]
 fn each_update_sent_restarts_the_keepalive_timer() {
     let (mut rig, connection) = Rig::established(config(), &their_open(1));
@@ -291,6 +407,10 @@ fn a_notification_is_never_answered_with_one() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4271#section-8.2.2
+//= type=test
+//# continues to listen for a connection that may be initiated by the remote BGP
+//# peer, and - changes its state to Active.
 #[test]
 fn a_connection_that_fails_before_an_open_leads_to_active_and_the_next_attempt() {
     let mut rig = Rig::started(config());
@@ -448,6 +568,15 @@ fn only_what_an_open_says_ends_a_session_when_it_changes() {
     assert_eq!(rig.peer.state(), State::Connect);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4724#section-4.1
+//= type=test
+//# the Restarting Speaker MUST set the "Restart State" bit
+//= https://www.rfc-editor.org/rfc/rfc4724#section-4.1
+//= type=test
+//# the End-of-RIB marker MUST be sent.
+//= https://www.rfc-editor.org/rfc/rfc4724#section-4.2
+//= type=test
+//# MUST NOT be set unless the Receiving Speaker has restarted.
 #[test]
 fn the_first_session_after_a_restart_says_so_and_the_next_does_not() {
     let config = Config { graceful_restart: restart(false), ..config() };
@@ -473,6 +602,9 @@ fn the_first_session_after_a_restart_says_so_and_the_next_does_not() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4724#section-4.2
+//= type=test
+//# the previous TCP session MUST be closed, and the new one retained.
 #[test]
 fn a_peer_that_can_restart_and_says_open_on_a_new_connection_has_lost_the_old_one() {
     let config = Config { graceful_restart: restart(false), ..config() };
@@ -489,6 +621,9 @@ fn a_peer_that_can_restart_and_says_open_on_a_new_connection_has_lost_the_old_on
     assert_eq!(rig.updates().len(), 3, "it is told everything again");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4271#section-6.8
+//= type=test
+//# in the Established state causes closing of the newly created connection.
 #[test]
 fn a_peer_that_cannot_restart_keeps_the_session_that_is_established() {
     let (mut rig, old) = Rig::established(config(), &their_open(1));
@@ -521,6 +656,18 @@ fn collide(config: Config, open: &crate::codec::Open, ours_first: bool) -> (Rig,
     (rig, stays == outgoing)
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4271#section-6.8
+//= type=test
+//# accomplished by sending the NOTIFICATION message with the Error Code Cease.
+//= https://www.rfc-editor.org/rfc/rfc4271#section-6.8
+//= type=test
+//# MUST examine all of its connections that are in the OpenConfirm state.
+//= https://www.rfc-editor.org/rfc/rfc4271#section-6.8
+//= type=test
+//# one of the connections MUST be closed.
+//= https://www.rfc-editor.org/rfc/rfc4271#section-6.8
+//= type=test
+//# If the value of the local BGP Identifier is less than the remote one
 #[test]
 fn the_connection_opened_by_the_higher_identifier_stays_whichever_open_comes_first() {
     for ours_first in [true, false] {
@@ -553,6 +700,9 @@ fn of_two_connections_opened_by_the_peer_the_later_one_stays() {
     assert_eq!([first, second, third].map(|connection| rig.has_closed(connection)), [true, false, false]);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4271#section-8.2.1
+//= type=test
+//# For each incoming connection, a state machine MUST be instantiated.
 #[test]
 fn when_one_connection_fails_the_other_goes_on() {
     for outgoing_fails in [true, false] {
@@ -666,6 +816,12 @@ fn an_update_that_cannot_be_trusted_ends_the_session() {
     assert_eq!(rig.told(), Some((3, 1)));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7313#section-4
+//= type=test
+//# the speaker MUST send a BoRR message.
+//= https://www.rfc-editor.org/rfc/rfc7313#section-4
+//= type=test
+//# it MUST send an EoRR message.
 #[test]
 fn a_refresh_sends_everything_again_between_its_marks() {
     let request = RouteRefresh { afi: 1, safi: 1, kind: RefreshKind::Request }.encode();
@@ -682,14 +838,40 @@ fn a_refresh_sends_everything_again_between_its_marks() {
     assert_eq!(kinds, [2]);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7313#section-4
+//= type=test
+//# it MUST NOT send a BoRR for an <AFI, SAFI> to a neighbor before it sends the
+//# EoR
+#[test]
+fn a_refresh_that_is_asked_for_early_waits_for_the_end_of_rib() {
+    let (mut rig, connection) = Rig::established(config(), &their_open(1));
+    rig.receive(connection, RouteRefresh { afi: 1, safi: 1, kind: RefreshKind::Request }.encode());
+    let said: Vec<(u8, usize)> = rig.updates().iter().map(|message| (message[18], message.len())).collect();
+    let kinds: Vec<u8> = said.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, [2, 2, 5, 2, 5, 2]);
+    assert_eq!(said[1].1, 23, "the End-of-RIB of IPv4 comes before the mark");
+    assert_eq!(said[0], said[3], "and then all routes again");
+}
+
+//= https://www.rfc-editor.org/rfc/rfc7313#section-5
+//= type=test
+//# other than 0, 1, or 2, it MUST ignore the received ROUTE-REFRESH message.
+//= https://www.rfc-editor.org/rfc/rfc2918#section-4
+//= type=test
+//# the speaker shall ignore such a message.
 #[test]
 fn a_refresh_of_a_family_that_was_never_offered_is_ignored() {
     let (mut rig, connection) = Rig::established(config(), &their_open(1));
     rig.updates();
-    rig.receive(connection, RouteRefresh { afi: 25, safi: 70, kind: RefreshKind::Request }.encode());
-    assert_eq!((rig.updates(), rig.peer.state()), (vec![], State::Established));
+    for (afi, safi, kind) in [(25, 70, RefreshKind::Request), (1, 1, RefreshKind::Other(3))] {
+        rig.receive(connection, RouteRefresh { afi, safi, kind }.encode());
+        assert_eq!((rig.updates(), rig.peer.state()), (vec![], State::Established));
+    }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7313#section-5
+//= type=test
+//# MUST contain the complete ROUTE-REFRESH message.
 #[test]
 fn a_refresh_mark_of_a_wrong_length_is_answered_with_the_whole_message() {
     let (mut rig, connection) = Rig::established(config(), &their_open(1));
@@ -698,6 +880,9 @@ fn a_refresh_mark_of_a_wrong_length_is_answered_with_the_whole_message() {
     assert_eq!(rig.notification(), Some(Notification::new(7, 1, wrong)));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4271#section-9.1.3
+//= type=test
+//# MUST be withdrawn from service by means of an UPDATE message
 #[test]
 fn graceful_shutdown_says_all_routes_again_and_the_session_stays() {
     let (mut rig, _) = Rig::established(config(), &their_open(1));
@@ -720,6 +905,135 @@ fn two_halves_of_a_message_are_one() {
     assert_eq!(rig.peer.received().announced(Family::Ipv4Unicast), 3);
 }
 
+/// Flags, type and value of each attribute of an UPDATE.
+fn attributes(update: &[u8]) -> Vec<(u8, u8, Vec<u8>)> {
+    let short = |at: usize| usize::from(u16::from_be_bytes([update[at], update[at + 1]]));
+    let start = 19 + 2 + short(19);
+    let (mut at, end) = (start + 2, start + 2 + short(start));
+    let mut all = Vec::new();
+    while at < end {
+        let (flags, kind) = (update[at], update[at + 1]);
+        let (length, head) = if flags & 0x10 == 0 { (usize::from(update[at + 2]), 3) } else { (short(at + 2), 4) };
+        all.push((flags, kind, update[at + head..at + head + length].to_vec()));
+        at += head + length;
+    }
+    all
+}
+
+/// A session that is told one route with these attributes.
+fn one_route(config: Config, open: &crate::codec::Open, prefix: &str, said: crate::Attributes) -> Vec<Vec<u8>> {
+    let (mut rig, _) = Rig::established(config, open);
+    let key = crate::RouteKey::own(prefix.parse().expect("a prefix"));
+    rig.put(Input::Desired(Arc::new([(key, Arc::new(said))].into())));
+    let mut updates = rig.updates();
+    // Without the two End-of-RIBs.
+    updates.truncate(updates.len() - 2);
+    updates
+}
+
+fn plain() -> crate::Attributes {
+    crate::Attributes::new(crate::NextHop::Own)
+}
+
+//= https://www.rfc-editor.org/rfc/rfc4271#section-5.1.5
+//= type=test
+//# MUST NOT include this attribute in UPDATE messages it sends to external
+//# peers
+//= https://www.rfc-editor.org/rfc/rfc4271#section-5.1.5
+//= type=test
+//# SHALL be included in all UPDATE messages that a given BGP speaker sends to
+//# other internal peers.
+//= https://www.rfc-editor.org/rfc/rfc4271#section-5.1.2
+//= type=test
+//# includes its own AS number in a path segment, of type AS_SEQUENCE, in the
+//# AS_PATH attribute
+//= https://www.rfc-editor.org/rfc/rfc4271#section-4.3
+//= type=test
+//# the Transitive bit MUST be set to 1.
+#[test]
+fn local_pref_is_for_internal_peers_and_the_own_number_for_external_ones() {
+    let internal = Config { peer_as: asn(64_512), ..config() };
+    let their_internal = Config::new(asn(64_512), asn(64_512), id(1)).open(false);
+    let external: (&[u8], Option<&[u8]>) = (&[2, 1, 0, 0, 0xfc, 0], None);
+    for (config, open, (path, local_pref)) in
+        [(config(), their_open(1), external), (internal, their_internal, (&[], Some(&[0, 0, 0, 100])))]
+    {
+        let updates = one_route(config, &open, "198.51.100.7/32", plain());
+        let all = attributes(&updates[0]);
+        let of = |wanted: u8| all.iter().find(|(_, kind, _)| *kind == wanted).map(|(_, _, value)| value.as_slice());
+        assert_eq!((of(2), of(5)), (Some(path), local_pref));
+        assert!(all.iter().all(|(flags, ..)| *flags == 0x40), "all are well-known: {all:02x?}");
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6793#section-4.2.2
+//= type=test
+//# MUST send the AS path information in the AS_PATH attribute encoded with
+//# two-octet AS numbers.
+//= https://www.rfc-editor.org/rfc/rfc6793#section-4.2.2
+//= type=test
+//# MUST also send the AS path information in the AS4_PATH attribute
+//= https://www.rfc-editor.org/rfc/rfc6793#section-4.1
+//= type=test
+//# MUST NOT be carried in an UPDATE message between NEW BGP speakers.
+#[test]
+fn a_peer_of_two_octets_gets_the_path_in_two_and_in_four() {
+    let open = Config::new(asn(64_513), asn(4_200_000_001), id(1)).open(false);
+    let old = without(open.clone(), |capability| matches!(capability, Capability::FourOctetAs(_)));
+    let large = Config { local_as: asn(4_200_000_001), ..config() };
+    let four = [2, 1, 0xfa, 0x56, 0xea, 0x01].to_vec();
+    // AS_TRANS stands for what two octets do not hold.
+    for (open, path, as4) in [(old, vec![2, 1, 0x5b, 0xa0], Some(four.clone())), (open, four.clone(), None)] {
+        let updates = one_route(large.clone(), &open, "198.51.100.7/32", plain());
+        let all = attributes(&updates[0]);
+        let of = |wanted: u8| all.iter().find(|(_, kind, _)| *kind == wanted).map(|(_, _, value)| value.clone());
+        assert_eq!((of(2), of(17)), (Some(path), as4));
+    }
+    // And where they hold it, nothing is added.
+    let old = without(their_open(1), |capability| matches!(capability, Capability::FourOctetAs(_)));
+    let updates = one_route(config(), &old, "198.51.100.7/32", plain());
+    assert!(attributes(&updates[0]).iter().all(|(_, kind, _)| *kind != 17));
+}
+
+//= https://www.rfc-editor.org/rfc/rfc7606#section-5.1
+//= type=test
+//# SHALL be encoded as the very first path attribute in an UPDATE message.
+//= https://www.rfc-editor.org/rfc/rfc4760#section-3
+//= type=test
+//# MUST also carry the ORIGIN and the AS_PATH attributes
+#[test]
+fn an_ipv6_route_goes_in_front_with_all_that_it_needs() {
+    let updates = one_route(config(), &their_open(1), "2001:db8::7/128", plain());
+    let kinds: Vec<u8> = attributes(&updates[0]).iter().map(|(_, kind, _)| *kind).collect();
+    assert_eq!(kinds, [14, 1, 2]);
+    let (mut rig, _) = Rig::established(config(), &their_open(1));
+    let key = crate::RouteKey::own("2001:db8::7/128".parse().expect("a prefix"));
+    rig.put(Input::Desired(Arc::new([(key, Arc::new(plain()))].into())));
+    rig.updates();
+    rig.put(Input::Desired(routes(0)));
+    let kinds: Vec<u8> = attributes(&rig.updates()[0]).iter().map(|(_, kind, _)| *kind).collect();
+    assert_eq!(kinds, [15]);
+}
+
+//= https://www.rfc-editor.org/rfc/rfc4271#section-9.2
+//= type=test
+//# MUST not advertise the route to its peers
+#[test]
+fn a_route_that_fits_into_no_update_is_withheld() {
+    let open = without(their_open(1), |capability| matches!(capability, Capability::ExtendedMessage));
+    let many = |count| crate::Attributes { communities: (0..count).map(crate::Community).collect(), ..plain() };
+    assert_eq!(one_route(config(), &open, "198.51.100.7/32", many(1000)).len(), 1);
+    assert_eq!(one_route(config(), &open, "198.51.100.7/32", many(1100)), Vec::<Vec<u8>>::new());
+    assert_eq!(one_route(config(), &their_open(1), "198.51.100.7/32", many(1100)).len(), 1);
+}
+
+//= https://www.rfc-editor.org/rfc/rfc7911#section-4
+//= type=test
+//# treated as not understood and ignored
+//= https://www.rfc-editor.org/rfc/rfc7911#section-5
+//= type=test
+//# MUST advertise the ADD-PATH Capability with the Send/Receive field set to
+//# either 2 or 3
 #[test]
 fn several_paths_go_to_a_peer_that_takes_them_and_one_to_any_other() {
     let several = FamilyConfig { add_path: std::num::NonZeroU8::new(2), ..FamilyConfig::default() };
@@ -736,6 +1050,13 @@ fn several_paths_go_to_a_peer_that_takes_them_and_one_to_any_other() {
     assert!(!paths(&rig));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc8950#section-4
+//= type=test
+//# MUST use the Capability Advertisement procedures
+//= https://www.rfc-editor.org/rfc/rfc8950#section-4
+//= type=test
+//# has first ascertained via the BGP Capability Advertisement that the BGP peer
+//# supports the Extended Next Hop Encoding capability
 #[test]
 fn an_ipv6_next_hop_of_ipv4_routes_needs_both_to_say_so() {
     let own = crate::OwnAddresses { ipv4: None, ..config().own };

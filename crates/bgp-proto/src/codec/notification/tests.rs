@@ -2,6 +2,9 @@
 
 use super::*;
 
+//= https://www.rfc-editor.org/rfc/rfc9003#section-2
+//= type=test
+//# MUST be encoded using UTF-8.
 #[test]
 fn a_text_of_any_length_goes_out_whole_or_cut_between_characters() {
     for text in ["", "maintenance", &"ö".repeat(200), &"x".repeat(255), &"x".repeat(300)] {
@@ -15,6 +18,9 @@ fn a_text_of_any_length_goes_out_whole_or_cut_between_characters() {
     assert_eq!(cut.len(), 254);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9003#section-2
+//= type=test
+//# MUST NOT interpret invalid UTF-8 sequences.
 #[test]
 fn a_text_from_the_network_cannot_write_on_a_terminal() {
     let notification = Notification::new(6, 2, vec![5, 0x1b, b'[', b'2', b'J', 0xff]);
@@ -54,6 +60,9 @@ fn every_subcode_of_the_registries_has_words() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc8654#section-5
+//= type=test
+//# the size of the message MUST NOT exceed 4,096 octets.
 #[test]
 fn data_that_does_not_fit_is_cut() {
     let message = Notification::new(1, 2, vec![0; 5000]).encode(4096);

@@ -16,6 +16,9 @@ fn an_open_without_parameters_is_one() {
     assert_eq!(open.encode().len(), 29);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5492#section-4
+//= type=test
+//# MUST be prepared to accept such multiple instances.
 #[test]
 fn capabilities_come_in_one_parameter_or_in_many() {
     let one = body(&[2, 8, 2, 0, 65, 4, 0, 0, 0xfc, 0]);
@@ -26,6 +29,10 @@ fn capabilities_come_in_one_parameter_or_in_many() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9072#section-2
+//= type=test
+//# If the value of the "Non-Ext OP Type" field is 255, then the encoding
+//# described above is used
 #[test]
 fn long_parameters_have_lengths_of_two_octets() {
     let unknown = Capability::Unknown { code: 200, value: vec![7; 200] };
@@ -35,6 +42,41 @@ fn long_parameters_have_lengths_of_two_octets() {
     assert_eq!(Open::decode(&bytes[19..]), Ok(open));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9072#section-2
+//= type=test
+//# MUST accept an OPEN message that uses the encoding of this specification
+//# even if the length of the Optional Parameters is 255 or less.
+#[test]
+fn lengths_of_two_octets_are_read_where_one_would_do() {
+    // "Non-Ext OP Len.", "Non-Ext OP Type", and a parameter of four octets with a length of two.
+    for said in [255, 1, 9] {
+        let mut bytes = body(&[]);
+        bytes[9] = said;
+        bytes.extend([255, 0, 5, 2, 0, 2, 2, 0]);
+        assert_eq!(Open::decode(&bytes).expect("an OPEN").capabilities, [Capability::RouteRefresh], "{said}");
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc4724#section-3
+//= type=test
+//# MUST ignore all but the last instance
+#[test]
+fn of_several_graceful_restart_capabilities_the_last_counts() {
+    let said = |restart_time| GracefulRestart {
+        restarted: false,
+        notification: false,
+        restart_time,
+        families: vec![(1, 1, false)],
+    };
+    let all = [said(7), said(9)].map(Capability::GracefulRestart);
+    let gathered = crate::codec::Abilities::gather(&all).graceful_restart;
+    assert_eq!(gathered, Some(said(9)));
+}
+
+//= https://www.rfc-editor.org/rfc/rfc5492#section-3
+//= type=test
+//# the BGP session MUST NOT be terminated in response to reception of a
+//# capability that is not supported by the local speaker.
 #[test]
 fn what_is_not_understood_is_kept_and_harms_nothing() {
     for (code, value) in [(9, vec![3]), (65, vec![1, 2]), (64, vec![]), (1, vec![0, 1, 0]), (69, vec![0, 1, 1])] {
@@ -69,6 +111,13 @@ fn all_capabilities_survive_the_way() {
     assert_eq!(Open::decode(&open.encode()[19..]), Ok(open));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4271#section-6.2
+//= type=test
+//# is recognized, but is malformed, then the Error Subcode MUST be set to 0
+//# (Unspecific).
+//= https://www.rfc-editor.org/rfc/rfc4271#section-6.2
+//= type=test
+//# the Error Subcode MUST be set to Unsupported Optional Parameters.
 #[test]
 fn what_does_not_agree_is_refused() {
     let mut too_long = body(&[]);
@@ -86,5 +135,12 @@ fn what_does_not_agree_is_refused() {
         (version, OpenError::Version(5)),
     ] {
         assert_eq!(Open::decode(&bytes), Err(error), "{bytes:?}");
+        let told = error.notification();
+        let wanted = match error {
+            OpenError::Malformed => 0,
+            OpenError::Parameter(_) => 4,
+            OpenError::Version(_) => 1,
+        };
+        assert_eq!((told.code, told.subcode), (2, wanted), "{bytes:?}");
     }
 }

@@ -37,6 +37,17 @@ fn prefix(text: &str) -> Prefix {
 /// count as withdrawn.
 type Row<'a> = (&'a str, UpdateContext, &'a [u8], Option<(u8, AttributeFault, bool)>);
 
+//= https://www.rfc-editor.org/rfc/rfc7606#section-3
+//= type=test
+//# the attribute MUST be treated as malformed and the "treat-as-withdraw"
+//# approach used
+//= https://www.rfc-editor.org/rfc/rfc7606#section-7.5
+//= type=test
+//# it SHALL be discarded using the approach of "attribute discard"
+//= https://www.rfc-editor.org/rfc/rfc7607#section-2
+//= type=test
+//# the AS number zero in the AS_PATH or AGGREGATOR attribute MUST be considered
+//# as malformed
 #[test]
 fn a_wrong_attribute_is_treated_as_its_rfc_says() {
     let withdraw = |attribute, fault| Some((attribute, fault, true));
@@ -117,6 +128,9 @@ fn outcome(found: &Inspected) -> Option<(u8, AttributeFault, bool)> {
     withdrawn.or_else(|| found.discarded.first().map(|fault| (fault.attribute, fault.fault, false)))
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7606#section-3
+//= type=test
+//# "treat-as-withdraw" MUST be used.
 #[test]
 fn what_is_mandatory_and_missing_is_treated_as_withdraw() {
     let all: [(&[u8], u8); 4] = [(ORIGIN, 1), (AS_PATH, 2), (NEXT_HOP, 3), (LOCAL_PREF, 5)];
@@ -130,6 +144,26 @@ fn what_is_mandatory_and_missing_is_treated_as_withdraw() {
     assert_eq!((found.withdrawn, found.treated_as_withdraw), (vec![prefix("203.0.113.0/24")], None));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4271#section-5
+//= type=test
+//# MUST be prepared to handle path attributes within UPDATE messages that are
+//# out of order.
+#[test]
+fn attributes_may_come_in_any_order() {
+    let mut all = [ORIGIN, AS_PATH, NEXT_HOP, LOCAL_PREF, &[0xc0, 8, 4, 0, 1, 0, 2]];
+    for turn in 0..all.len() {
+        all.rotate_left(1);
+        for order in [all.to_vec(), all.iter().rev().copied().collect()] {
+            let found = inspect(&body(&[], &order, PREFIX), INTERNAL).expect("readable");
+            assert_eq!((outcome(&found), found.announced), (None, vec![prefix("203.0.113.0/24")]), "{turn}");
+        }
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc7606#section-3
+//= type=test
+//# all the occurrences of the attribute other than the first one SHALL be
+//# discarded
 #[test]
 fn all_but_the_first_of_one_attribute_are_discarded() {
     let found =
@@ -137,6 +171,9 @@ fn all_but_the_first_of_one_attribute_are_discarded() {
     assert_eq!(outcome(&found), Some((1, Repeated, false)));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7606#section-4
+//= type=test
+//# the Total Attribute Length MUST be relied upon
 #[test]
 fn an_attribute_beyond_the_end_leaves_the_prefixes_where_they_are() {
     for cut in [&[0x40, 8, 200, 1][..], &[0x40], &[0x50, 8, 0]] {
@@ -168,6 +205,29 @@ fn the_end_of_rib_of_each_family_is_known() {
     assert_eq!(inspect(&body(&[], &[other], &[]), EXTERNAL).expect("readable"), Inspected::default());
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4271#section-6.3
+//= type=test
+//# then the Error Subcode MUST be set to Malformed Attribute List.
+//= https://www.rfc-editor.org/rfc/rfc4271#section-6.3
+//= type=test
+//# the Error Subcode MUST be set to Unrecognized Well-known Attribute.
+//= https://www.rfc-editor.org/rfc/rfc4271#section-6.3
+//= type=test
+//# the Error Subcode MUST be set to Invalid Network Field.
+//= https://www.rfc-editor.org/rfc/rfc7606#section-3
+//= type=test
+//# NOTIFICATION message MUST be sent with the Error Subcode "Malformed
+//# Attribute List".
+//= https://www.rfc-editor.org/rfc/rfc7606#section-5.2
+//= type=test
+//# then the "session reset" approach MUST be used.
+//= https://www.rfc-editor.org/rfc/rfc7606#section-5.3
+//= type=test
+//# attribute of an update SHALL be considered to be incorrect
+//= https://www.rfc-editor.org/rfc/rfc7606#section-7.11
+//= type=test
+//# is inconsistent with that which was expected, the attribute is considered
+//# malformed.
 #[test]
 fn where_prefixes_cannot_be_trusted_the_session_ends() {
     let bad_next_hop: Vec<u8> = [&[0x80, 14, 9, 0, 2, 1, 4, 1, 2, 3, 4, 0][..]].concat();
