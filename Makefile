@@ -26,7 +26,7 @@ help: ## this list
 
 # --- what everything stands on ---------------------------------------------------------------------------------------
 
-.PHONY: prerequisites prerequisites-build prerequisites-image prerequisites-lab
+.PHONY: prerequisites prerequisites-build prerequisites-image prerequisites-lab prerequisites-fuzz
 prerequisites: prerequisites-build prerequisites-image prerequisites-lab ## install what is missing: Debian packages, Rust, Go; says nothing when all is there
 prerequisites-build:
 	@scripts/prerequisites.sh build
@@ -34,6 +34,8 @@ prerequisites-image:
 	@scripts/prerequisites.sh image
 prerequisites-lab:
 	@scripts/prerequisites.sh lab
+prerequisites-fuzz:
+	@scripts/prerequisites.sh fuzz
 
 # --- check: nothing here needs root or a network -----------------------------------------------------------------------
 
@@ -97,11 +99,16 @@ lab-bin: prerequisites-lab ## build the lab's Kubernetes, containerd and Helm (o
 lab-images: prerequisites-build prerequisites-image ## the images the lab runs, quick to rebuild
 	@$(PART) 'images for the lab' scripts/images.sh lab image/lab ironlb backend pause
 
+.PHONY: fuzz
+fuzz: prerequisites-fuzz ## hostile bytes and inputs for BGP, BFD and ARP, led by coverage; FUZZ_SECONDS=60 for each target
+	@$(PART) 'fuzz targets' scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)
+
 # How often the lab, the other routers and the scenarios are gone through; 3 take about 5 hours on two cores.
 RUNS ?= 3
 
 .PHONY: soak
 soak: prerequisites lab-bin lab-images ## many runs, large numbers, long simulation, fuzz: hours; RUNS=1 is shorter
+	@$(MAKE) fuzz FUZZ_SECONDS=600
 	@IRONLB_SOAK=1 PROPTEST_CASES=20000 $(PART) 'property tests, searches and simulations, many cases' \
 	    scripts/cargo-test.sh --profile lab --workspace --exclude ironlb-lab --exclude ironlb-interop --exclude ironlb-e2e
 	@for run in $$(seq $(RUNS)); do \

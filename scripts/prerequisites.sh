@@ -24,6 +24,8 @@ build_needs=(
     /etc/ssl/certs/ca-certificates.crt=ca-certificates
 )
 image_needs=(musl-gcc=musl-tools)
+# libFuzzer, which each fuzz target is linked with, is C++.
+fuzz_needs=(g++=g++)
 lab_needs=(
     ip=iproute2 bridge=iproute2
     nft=nftables iptables=iptables conntrack=conntrack
@@ -201,6 +203,10 @@ image)
     debian_packages "${image_needs[@]}"
     musl_target
     ;;
+fuzz)
+    debian_packages "${build_needs[@]}" "${fuzz_needs[@]}"
+    rust
+    ;;
 lab)
     [[ $(id -u) == 0 ]] || fail 'the lab makes network namespaces and runs a real Kubernetes: run make as root'
     debian_packages "${lab_needs[@]}"
@@ -208,6 +214,6 @@ lab)
     go_toolchain
     ;;
 *)
-    fail "usage: prerequisites.sh build|image|lab"
+    fail "usage: prerequisites.sh build|image|lab|fuzz"
     ;;
 esac
