@@ -219,6 +219,13 @@ pub struct SpeakerSession {
     /// When that was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error_time: Option<Time>,
+    /// Why the last session that was established ended: what the router said, and what was said to it. Attempts since then leave it as
+    /// it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_end: Option<String>,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_end_time: Option<Time>,
 }
 
 /// One family of addresses in a session.

@@ -62,6 +62,10 @@ pub struct SessionStatus {
     pub last_down: Option<Down>,
     /// When.
     pub last_down_at: Option<Timestamp>,
+    /// How the last session that was up ended: attempts that came to nothing since then leave it as it is.
+    pub last_end: Option<Down>,
+    /// When.
+    pub last_end_at: Option<Timestamp>,
     /// Why no connection comes about, in words; none while there is nothing to say.
     pub trouble: Option<String>,
     /// Messages by type, over all sessions with this peer.
@@ -94,6 +98,8 @@ impl SessionStatus {
             own: OwnAddresses::default(),
             last_down: None,
             last_down_at: None,
+            last_end: None,
+            last_end_at: None,
             trouble: None,
             counters: Counters::default(),
             advertised: BTreeMap::new(),

@@ -107,10 +107,18 @@ fn bgp(status: &api::SpeakerStatus) -> BgpReport {
     BgpReport {
         refused,
         established: established.into_iter().map(|session| session.peer.clone()).collect(),
-        down: down.into_iter().map(|session| (session.peer.clone(), session.last_error.clone())).collect(),
+        down: down.into_iter().map(|session| (session.peer.clone(), why_down(session))).collect(),
         advertised_count: given.advertised_count.and_then(|count| u64::try_from(count).ok()).unwrap_or(listed),
         advertised,
         looping: given.looping_aggregates.iter().flatten().filter_map(|text| text.parse().ok()).collect(),
+    }
+}
+
+/// Why a session is not established: what keeps it down, and why the last one ended, where those are two things.
+fn why_down(session: &api::SpeakerSession) -> Option<String> {
+    match (&session.last_error, &session.last_end) {
+        (Some(error), Some(end)) if error != end => Some(format!("{error}; the last session ended: {end}")),
+        (error, end) => error.clone().or_else(|| end.clone()),
     }
 }
 
@@ -128,7 +136,8 @@ mod tests {
                 "interfaces": [{"name": "eth0", "mac": "02:00:00:00:00:01", "up": true, "prefixes": ["192.0.2.5/24"]}, {"name": "tun0"}, {"name": "x", "mac": "nonsense"}],
                 "layer2": {"ownedCount": 7, "owned": [{"vip": "192.0.2.7", "interface": "eth0"}, {"vip": "?"}]},
                 "bgp": {"advertised": ["192.0.2.3", "?"], "loopingAggregates": ["192.0.2.0/24", "?"], "sessions": [{"peer": "leaf1", "state": "ESTABLISHED"}, {"peer": "leaf2", "state": "ACTIVE", "lastError": "no route"},
-                         {"peer": "leaf3", "state": "IDLE", "reason": "SameNeighbor", "lastError": "leaf2 has it"}]},
+                         {"peer": "leaf3", "state": "IDLE", "reason": "SameNeighbor", "lastError": "leaf2 has it"},
+                         {"peer": "leaf4", "state": "ACTIVE", "lastError": "refused", "lastEnd": "hold timer expired"}]},
                 "withheld": [{"vip": "192.0.2.9", "reason": "NoInterface", "message": "m"}, {"vip": "192.0.2.8"}],
                 "conflicts": [{"vip": "192.0.2.7", "mac": "02:00:00:00:00:ee", "lastSeen": "1970-01-01T00:01:00Z"}, {"vip": "192.0.2.8"}],
             },
@@ -143,7 +152,8 @@ mod tests {
         assert_eq!(read.owned_count, 7);
         assert_eq!((read.bgp.established, read.bgp.advertised_count), (["leaf1".to_owned()].into(), 1));
         assert_eq!(read.bgp.looping, ["192.0.2.0/24".parse().unwrap()].into());
-        let down = [("leaf2", "no route"), ("leaf3", "leaf2 has it")]
+        let both = "refused; the last session ended: hold timer expired";
+        let down = [("leaf2", "no route"), ("leaf3", "leaf2 has it"), ("leaf4", both)]
             .map(|(peer, why)| (peer.to_owned(), Some(why.to_owned())));
         assert_eq!(read.bgp.down, down.into());
         assert_eq!(read.bgp.refused, [("leaf3".to_owned(), "SameNeighbor".to_owned())].into());

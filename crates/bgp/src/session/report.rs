@@ -113,7 +113,10 @@ impl Report {
                 "session is down"
             );
         }
-        self.status.flaps += u64::from(down.was_up && !is_collision(&down.reason));
+        if down.was_up && !is_collision(&down.reason) {
+            self.status.flaps += 1;
+            (self.status.last_end, self.status.last_end_at) = (Some(down.clone()), Some(now()));
+        }
         self.status.last_down = Some(down.clone());
         self.status.last_down_at = Some(now());
         if down.was_up {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ironlb_bgp::Bgp;
-use ironlb_bgp_proto::{Family, State};
+use ironlb_bgp_proto::{DownReason, Family, State};
 
 use crate::far_end::Waiting;
 use crate::ground::{
@@ -102,10 +102,13 @@ async fn it_connects_again_for_ever() {
     bgp.configure(setup(None, &[("peer", &session(here, there))]));
     bgp.advertise("peer", routes(1));
     for times in 0..3 {
-        until_session(&bgp, "peer", "nobody there", |session| {
+        let refused = until_session(&bgp, "peer", "nobody there", |session| {
             session.trouble.as_ref().is_some_and(|words| words.contains("refuses the connection"))
-        })
-        .await;
+                && session.last_down.as_ref().is_some_and(|down| down.reason == DownReason::ConnectFailed)
+        });
+        // What the attempts come to does not hide how the session ended.
+        let ended = refused.await.last_end.map(|end| (end.was_up, end.reason));
+        assert_eq!(ended, (times > 0).then_some((true, DownReason::ConnectionClosed)));
         let waiting = Waiting::at(there.0);
         let mut end = waiting.session(there, here.1).await;
         assert_eq!(end.all().await.len(), 1);

@@ -15,7 +15,7 @@ use ironlb_api::{
 };
 use ironlb_bgp::{Listening, SessionStatus, Status, bfd};
 use ironlb_bgp_proto::codec::MessageKind;
-use ironlb_bgp_proto::{Family, State};
+use ironlb_bgp_proto::{Down, Family, State};
 use ironlb_k8s::clock;
 use ironlb_model::{Asn, BgpReport, IpFamily, Peering, Timestamp, WallTime};
 
@@ -52,6 +52,7 @@ pub(crate) struct SessionNews {
     flaps: u64,
     local: Option<SocketAddr>,
     error: Option<String>,
+    ended: Option<Down>,
     advertised: BTreeMap<Family, u64>,
     bfd: Option<(ironlb_bfd_proto::State, Option<ironlb_bfd_proto::State>, u64)>,
 }
@@ -136,21 +137,19 @@ impl BgpTelling {
             flaps: status.map_or(0, |status| status.flaps),
             local: status.filter(|status| status.established_at.is_some()).and_then(|status| status.local),
             error: self.error(peer),
+            ended: status.and_then(|status| status.last_end.clone()),
             advertised: status.map(|status| status.advertised.clone()).unwrap_or_default(),
             bfd: status.and_then(|s| s.bfd.as_ref()).map(|bfd| (bfd.state, bfd.remote_state, bfd.downs)),
         })
     }
 
-    /// Why the session last went down, or does not come up.
+    /// What last went wrong: why the session does not come up, or went down.
     fn error(&self, peer: &str) -> Option<String> {
         if let Some(said) = self.unmet.get(peer) {
             return Some(said.clone());
         }
         let status = self.status.sessions.get(peer)?;
-        let down = status.last_down.as_ref().map(|down| match &down.sent {
-            Some(sent) => format!("{}; the router was told: {sent}", down.reason),
-            None => down.reason.to_string(),
-        });
+        let down = status.last_down.as_ref().map(words);
         // What keeps it down now is more to the point than how it went down.
         let trouble = status.trouble.clone().filter(|_| status.state != State::Established);
         match (trouble, down) {
@@ -226,6 +225,8 @@ impl BgpTelling {
             bfd: status.bfd.as_ref().map(speaker_bfd),
             last_error: self.error(peer),
             last_error_time: status.last_down_at.map(time),
+            last_end: status.last_end.as_ref().map(words),
+            last_end_time: status.last_end_at.map(time),
         }
     }
 
@@ -263,10 +264,18 @@ impl BgpTelling {
             keepalive_interval: negotiated.and_then(|n| n.keepalive).map(seconds),
             negotiated_hold_time: negotiated.map(|n| seconds(n.hold_time.unwrap_or_default())),
             uptime: status.and_then(|status| status.established_at).map(time),
-            downtime: status.and_then(|status| status.last_down_at).map(time),
+            downtime: status.and_then(|status| status.last_end_at).map(time),
             ..TimersState::default()
         };
         Some(NodePeerStatus { peer_state: Some(peer_state), timers_state: Some(timers_state) })
+    }
+}
+
+/// What both ends said of an end, the router's subcode and ours in words.
+fn words(down: &Down) -> String {
+    match &down.sent {
+        Some(sent) => format!("{}; the router was told: {sent}", down.reason),
+        None => down.reason.to_string(),
     }
 }
 

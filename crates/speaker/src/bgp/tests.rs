@@ -194,6 +194,31 @@ fn a_session_that_does_not_come_up_is_no_news_however_it_goes_round() {
 }
 
 #[test]
+fn attempts_that_fail_leave_the_end_of_the_last_session_as_it_is() {
+    let at = |secs| Some(Timestamp::ZERO + Duration::from_secs(secs));
+    let down = |reason, sent, was_up| Some(Down { reason, sent, was_up, retry_at: None });
+    let telling = telling(&with_peers(&[("leaf", peering())]), |session| {
+        session.last_end = down(DownReason::BfdDown, Some(Notification::cease(10)), true);
+        session.last_end_at = at(5);
+        session.last_down = down(DownReason::ConnectFailed, None, false);
+        session.last_down_at = at(9);
+        session.trouble = Some("connection refused".to_owned());
+    });
+    let moment = Moment::read();
+    let sessions = telling.speaker(&BgpReport::default(), moment).sessions.expect("a list");
+    let session = &sessions[0];
+    assert_eq!(session.last_error.as_deref(), Some("connection refused"));
+    assert_eq!(session.last_end.as_deref(), Some("BFD is down; the router was told: Cease/BFD Down"));
+    assert_ne!(session.last_end_time, session.last_error_time);
+    let key = telling.peer_key("leaf", moment).expect("a key").timers_state.expect("timers");
+    assert_eq!(
+        key.downtime,
+        session.last_end_time.as_ref().map(|time| time.0.to_string()),
+        "OpenELB's is that of the session"
+    );
+}
+
+#[test]
 fn a_bgppeer_that_selects_the_node_and_can_have_no_session_says_why() {
     let other = |address: &str| Peering { neighbor: Neighbor::Address(site::ip(address)), ..peering() };
     let six = Peering { families: [(IpFamily::V6, FamilySettings::default())].into(), ..other("192.0.2.253") };
