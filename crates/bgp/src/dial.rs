@@ -33,6 +33,18 @@ pub(crate) enum DialError {
     Silent { peer: SocketAddr, wait: Duration, is_signed: bool },
 }
 
+impl DialError {
+    /// The kernel says that the peer is not there.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Connect { error, .. } if error.kind() == ErrorKind::HostUnreachable)
+    }
+
+    /// Nobody has said anything.
+    pub(crate) fn is_silence(&self) -> bool {
+        matches!(self, Self::Silent { .. })
+    }
+}
+
 /// What the kernel's error says of the peer.
 fn words(error: &io::Error) -> String {
     match error.kind() {

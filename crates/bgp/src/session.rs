@@ -263,7 +263,7 @@ impl Task {
                         self.tell(Input::Connected(id));
                     }
                     Err(error) => {
-                        self.report.trouble(&error);
+                        self.report.cannot_dial(&error);
                         self.tell(Input::Closed(id));
                     }
                 }

@@ -14,6 +14,7 @@ use tracing::{debug, info, warn};
 
 use crate::bfd;
 use crate::clock::now;
+use crate::dial::DialError;
 use crate::place::Place;
 use crate::status::{Board, SessionStatus};
 
@@ -22,6 +23,11 @@ const NUMBERS: Duration = Duration::from_secs(1);
 
 /// And those of the moment at which the peer knows everything, which others wait for.
 const AWAITED: Duration = Duration::from_millis(100);
+
+/// So long it stands that the kernel cannot reach the peer although attempts since then heard nothing. The kernel gives up on a neighbour
+/// after three seconds; of attempts that are shorter most end before that, and now and then one hears of it. Without this the two would
+/// take turns for as long as the peer is away, each time as news. Chosen: many such turns.
+const UNREACHABLE_STANDS: Duration = Duration::from_mins(5);
 
 /// A session's status as its task knows it, and as it was last told.
 pub(super) struct Report {
@@ -38,6 +44,8 @@ pub(super) struct Report {
     counted: Counters,
     had_pending: bool,
     is_mute: bool,
+    /// That the kernel cannot reach the peer, in words, and when it last said so.
+    unreachable: Option<(String, Timestamp)>,
     /// The trouble that was last logged: the same one is not logged at each attempt.
     logged: Option<String>,
 }
@@ -56,6 +64,7 @@ impl Report {
             counted: Counters::default(),
             had_pending: false,
             is_mute: false,
+            unreachable: None,
             logged: None,
         }
     }
@@ -149,6 +158,23 @@ impl Report {
             Notice::ConnectionRefused(_) => debug!(peer, "a connection of the peer's was closed: not now"),
             Notice::WaitingForBfd => info!(peer, "connected; waiting for BFD before the OPEN"),
             Notice::Ignored(kind) => debug!(peer, kind = ?kind, "a message without meaning was passed over"),
+        }
+    }
+
+    /// An attempt to connect came to nothing.
+    pub(super) fn cannot_dial(&mut self, error: &DialError) {
+        self.cannot_dial_at(error, now());
+    }
+
+    fn cannot_dial_at(&mut self, error: &DialError, now: Timestamp) {
+        if error.is_unreachable() {
+            self.unreachable = Some((error.to_string(), now));
+        }
+        let stands = self.unreachable.as_ref().is_some_and(|(words, at)| {
+            self.status.trouble.as_ref() == Some(words) && now.since(*at) < UNREACHABLE_STANDS
+        });
+        if !(error.is_silence() && stands) {
+            self.trouble(error);
         }
     }
 
@@ -261,4 +287,33 @@ fn is_collision(reason: &DownReason) -> bool {
 fn carried(peer: &Peer, count: impl Fn(Family) -> u64) -> std::collections::BTreeMap<Family, u64> {
     let families = peer.negotiated().into_iter().flat_map(|negotiated| negotiated.families.keys());
     families.map(|family| (*family, count(*family))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn a_silence_is_no_news_while_it_is_known_that_the_peer_cannot_be_reached() {
+        let mut report = Report::new("r".into(), Arc::new(Board::new()));
+        let at = |seconds: u64| Timestamp::ZERO + Duration::from_secs(seconds);
+        let peer: SocketAddr = ([192, 0, 2, 1], 179).into();
+        let silence = || DialError::Silent { peer, wait: Duration::from_millis(700), is_signed: false };
+        let said = |kind: ErrorKind| DialError::Connect { peer, error: Error::from(kind) };
+        let mut told = |error: DialError, seconds| {
+            report.cannot_dial_at(&error, at(seconds));
+            report.status.trouble.clone().unwrap_or_default()
+        };
+        assert!(told(silence(), 0).contains("has not answered"));
+        assert!(told(said(ErrorKind::HostUnreachable), 10).contains("cannot be reached"));
+        assert!(told(silence(), 11).contains("cannot be reached"));
+        assert!(told(said(ErrorKind::HostUnreachable), 200).contains("cannot be reached"));
+        assert!(told(silence(), 499).contains("cannot be reached"));
+        assert!(told(silence(), 500).contains("has not answered"), "it has not been said for long");
+        assert!(told(said(ErrorKind::HostUnreachable), 600).contains("cannot be reached"));
+        assert!(told(said(ErrorKind::ConnectionRefused), 601).contains("refuses"), "somebody has answered");
+        assert!(told(silence(), 602).contains("has not answered"));
+    }
 }
