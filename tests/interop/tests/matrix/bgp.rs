@@ -92,8 +92,9 @@ pub(crate) async fn come_up(network: &Network, report: &mut Report) -> Result<Sp
         router.netns().exec(&back).await?;
         let config =
             rows(router).fold(RouterConfig::new(asn_of(router)), |all, row| all.neighbour(row.neighbour(router)));
-        let own = format!("203.0.113.{}/32", router.ipv4().octets()[3]);
-        router.start(config.originate(&own)).await
+        let [.., number] = router.ipv4().octets();
+        let own = [format!("203.0.113.{number}/32"), format!("198.18.{number}.0/24")];
+        router.start(own.iter().fold(config, |config, own| config.originate(own))).await
     }))
     .await?;
     let all = routers.into_iter().flat_map(|router| rows(router).map(move |row| (router, row)));

@@ -38,6 +38,7 @@ pub(crate) async fn all(network: &Network, report: &mut Report) -> Result<()> {
     }
     restart(network, &mut speakers, report).await?;
     many(&speakers, [routers[0], routers[1]], report).await?;
+    too_many(&mut speakers, &routers, report).await?;
     for router in [routers[0], routers[1]] {
         report.check(&format!("{} falls silent, found by BFD", name_of(router)), silence(&speakers, router).await);
     }
@@ -201,6 +202,56 @@ async fn restart(network: &Network, speakers: &mut Speakers, report: &mut Report
         report.check(&format!("{} bridges our restart{beside}", name_of(router)), outcome);
     }
     Ok(())
+}
+
+/// The router announces two prefixes where one is allowed: it is told so and shows it, and without the limit the session is back.
+async fn too_many(speakers: &mut Speakers, routers: &[&Router], report: &mut Report) -> Result<()> {
+    let row = Row::Gtsm;
+    speakers.change(row, routers, |session| session.admin_down = Some(String::new()))?;
+    let is_down = |status: &SessionStatus| status.state == State::Idle;
+    for router in routers {
+        speakers.of(row)?.reaches(&session_name(router, row), "taken down", PATIENCE, is_down).await?;
+    }
+    speakers.change(row, routers, |session| {
+        session.admin_down = None;
+        session.config.families.values_mut().for_each(|family| family.maximum_prefixes = Some(1));
+    })?;
+    let outcomes =
+        join_all(routers.iter().map(async |router| (*router, is_refused(speakers, router, row).await))).await;
+    for (router, outcome) in outcomes {
+        report.check(&format!("{} announces more prefixes than it may", name_of(router)), outcome);
+    }
+    speakers.change(row, routers, |session| {
+        session.config.families.values_mut().for_each(|family| family.maximum_prefixes = None);
+    })?;
+    let up = |status: &SessionStatus| status.state == State::Established;
+    // OpenBGPD 7.7 that was told so lets nobody in for half a minute.
+    for router in routers.iter().filter(|router| router.software() != Software::OpenBgpd) {
+        speakers.of(row)?.reaches(&session_name(router, row), "back without the limit", PATIENCE, up).await?;
+    }
+    Ok(())
+}
+
+async fn is_refused(speakers: &Speakers, router: &Router, row: Row) -> Result<()> {
+    let refused = |status: &SessionStatus| {
+        let down = status.last_down.as_ref();
+        down.is_some_and(|down| {
+            matches!(down.reason, DownReason::MaximumPrefixes { limit: 1, .. }) && down.sent.is_some()
+        })
+    };
+    speakers.of(row)?.reaches(&session_name(router, row), "ended by the limit", PATIENCE, refused).await?;
+    wait_for(PATIENCE, &format!("{} to show why", name_of(router)), || async {
+        let told = match router.software() {
+            // In its log and nowhere else.
+            Software::GoBgp => router.log("gobgpd")?,
+            _ => session_of(router, row).await?.details,
+        };
+        let told = told.to_lowercase();
+        let words = ["maximum number of prefixes", "maximum prefixes", "max-prefix", "max prefix"];
+        ensure!(words.iter().any(|word| told.contains(word)), "{told}");
+        Ok(Some(()))
+    })
+    .await
 }
 
 /// Does the router say that it keeps the path over a restart of ours? BIRD 2.0 says it of the session.
