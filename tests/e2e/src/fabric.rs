@@ -133,7 +133,8 @@ pub fn object(ground: &Ground<'_>, kind: &str, name: &str, spec: Value) -> Strin
 ///
 /// # Errors
 /// Its routes cannot be read.
-pub async fn ways(router: &Router, vip: Ipv4Addr) -> Result<BTreeSet<IpAddr>> {
+pub async fn ways(router: &Router, vip: impl Into<IpAddr>) -> Result<BTreeSet<IpAddr>> {
+    let vip = vip.into();
     let routes = router.kernel_routes().await?;
     let to_vip = routes.iter().filter(|route| route.destination == vip.to_string());
     Ok(to_vip.flat_map(|route| route.next_hops.iter().map(|hop| hop.via)).collect())
@@ -163,10 +164,11 @@ pub async fn leads_over(ground: &Ground<'_>, vip: Ipv4Addr, nodes: &[&str], with
 ///
 /// # Errors
 /// The client cannot start, or not all ways come to work.
-pub async fn probe(ground: &Ground<'_>, router: &Router, vip: Ipv4Addr, name: &str) -> Result<Probe> {
+pub async fn probe(ground: &Ground<'_>, router: &Router, vip: impl Into<IpAddr>, name: &str) -> Result<Probe> {
+    let target = SocketAddr::new(vip.into(), 80);
     let begin = |netns: &ironlb_lab::Netns, name: &str| {
         let file = ground.stage().record(&format!("{}-{name}.log", ground.record(router.name())));
-        Probe::start(netns, SocketAddr::from((vip, 80)), Probing::default(), &file).context("a client behind a router")
+        Probe::start(netns, target, Probing::default(), &file).context("a client behind a router")
     };
     // From the router itself: a node remembers for two minutes that a connection came before kube-proxy knew the vip, and treats
     // alike what comes from the same address and port again.

@@ -281,6 +281,20 @@ impl<'a> Ground<'a> {
         .await
     }
 
+    /// Waits until the Events of a cluster-wide object hold one of this reason; gives its note.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn cluster_event(&self, object: &str, reason: &str) -> Result<String> {
+        wait_for(PATIENCE, &format!("an Event {reason} on {object}"), || async {
+            let fields = format!("--field-selector=involvedObject.name={object},reason={reason}");
+            let ask = ["get", "events", "-A", &fields, "-o=jsonpath={.items[*].message}"];
+            let notes = self.stage.site.kubectl(&ask).await?;
+            Ok((!notes.is_empty()).then_some(notes))
+        })
+        .await
+    }
+
     /// Takes everything away: Services and cluster-wide objects at once, and the namespace with the pods in its own time.
     ///
     /// # Errors

@@ -5,8 +5,10 @@ pub mod addresses_stay;
 pub mod api_server_stopped;
 pub mod bgp_calm;
 pub mod bgp_disruptions;
+pub mod bgp_families;
 pub mod bgp_quick_start;
 pub mod bgp_routes;
+pub mod bgp_settings;
 pub mod controller_leader_killed;
 pub mod crd_rules;
 pub mod drain;
@@ -126,7 +128,13 @@ pub fn plans() -> Vec<SitePlan> {
             values: &[],
             before: None,
             together: Vec::new(),
-            scenarios: vec![bgp_quick_start::SCENARIO, bgp_routes::SCENARIO, bgp_calm::SCENARIO],
+            scenarios: vec![
+                bgp_quick_start::SCENARIO,
+                bgp_routes::SCENARIO,
+                bgp_settings::SCENARIO,
+                bgp_families::SCENARIO,
+                bgp_calm::SCENARIO,
+            ],
             alone: vec![bgp_disruptions::SCENARIO],
             last: Vec::new(),
         },

@@ -184,12 +184,7 @@ async fn is_told(ground: &Ground<'_>) -> Result<()> {
         Ok(Some(()))
     })
     .await?;
-    wait_for(PATIENCE, "an Event SessionUp on the BgpPeer", || async {
-        let fields = format!("--field-selector=involvedObject.name={PEER},reason=SessionUp");
-        let notes = stage.site.kubectl(&["get", "events", "-A", &fields, "-o=jsonpath={.items[*].message}"]).await?;
-        Ok((!notes.is_empty()).then_some(()))
-    })
-    .await?;
+    ground.cluster_event(PEER, "SessionUp").await?;
     for (node, status) in owner::speakers(stage).await? {
         let bgp = status.bgp.unwrap_or_default();
         ensure!(bgp.established.as_deref() == Some("1/1") && bgp.advertised_count == Some(1), "{node}: {bgp:?}");

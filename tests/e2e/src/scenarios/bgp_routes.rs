@@ -41,7 +41,11 @@ async fn vip(ground: &Ground<'_>, name: &str, address: &str, more: Value, servic
     ground.served(name).await
 }
 
-async fn pool(ground: &Ground<'_>, name: &str, addresses: &str, more: Value) -> Result<()> {
+/// A pool of BGP.
+///
+/// # Errors
+/// It is refused.
+pub async fn pool(ground: &Ground<'_>, name: &str, addresses: &str, more: Value) -> Result<()> {
     let mut spec = json!({"address": addresses, "protocol": "bgp"});
     if let (Some(spec), Some(more)) = (spec.as_object_mut(), more.as_object()) {
         spec.extend(more.clone());
@@ -50,7 +54,14 @@ async fn pool(ground: &Ground<'_>, name: &str, addresses: &str, more: Value) -> 
 }
 
 /// Waits until the paths that a router has to a prefix are as wanted.
-async fn paths(router: &Router, prefix: &str, wanted: impl Fn(&[RoutePath]) -> Result<()>) -> Result<Vec<RoutePath>> {
+///
+/// # Errors
+/// It does not come to that.
+pub async fn paths(
+    router: &Router,
+    prefix: &str,
+    wanted: impl Fn(&[RoutePath]) -> Result<()>,
+) -> Result<Vec<RoutePath>> {
     wait_for(PATIENCE, &format!("{}'s paths to {prefix}", router.name()), || async {
         let paths = router.paths(prefix).await?;
         wanted(&paths).with_context(|| format!("{paths:?}"))?;
@@ -59,7 +70,11 @@ async fn paths(router: &Router, prefix: &str, wanted: impl Fn(&[RoutePath]) -> R
     .await
 }
 
-fn count(paths: &[RoutePath], wanted: usize) -> Result<()> {
+/// Are there so many paths?
+///
+/// # Errors
+/// There are not.
+pub fn count(paths: &[RoutePath], wanted: usize) -> Result<()> {
     ensure!(paths.len() == wanted, "{} where {wanted} are wanted", paths.len());
     Ok(())
 }
