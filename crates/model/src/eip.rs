@@ -129,8 +129,9 @@ pub struct EipStatus {
     pub v4: bool,
     /// `ready`.
     pub ready: bool,
-    /// `used`: address to holders, OpenELB's text `a/b;c/d` already taken apart.
-    pub used: BTreeMap<IpAddr, BTreeSet<ServiceId>>,
+    /// `used`: address to holders, OpenELB's text `a/b;c/d` already taken apart; the holders sorted, each once. A slice, because a full
+    /// Eip has 10,000 addresses with one holder each, and the smallest set takes as much as eleven.
+    pub used: BTreeMap<IpAddr, Box<[ServiceId]>>,
     /// Entries of `used` that could not be read; they are removed by the next write.
     pub has_unreadable_used: bool,
     /// Conditions; OpenELB writes none, so an Eip without any was never ours.

@@ -1,6 +1,6 @@
 //! An Eip: the pool it describes and what its status says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -209,9 +209,16 @@ fn conflict_detection(text: Option<&str>, faults: &mut Faults) -> ConflictDetect
     }
 }
 
+/// Each once, in order.
+fn sorted(mut holders: Vec<ServiceId>) -> Box<[ServiceId]> {
+    holders.sort_unstable();
+    holders.dedup();
+    holders.into()
+}
+
 fn status(given: Option<&api::EipStatus>) -> EipStatus {
     let Some(given) = given else { return EipStatus::default() };
-    let mut used: BTreeMap<IpAddr, BTreeSet<ServiceId>> = BTreeMap::new();
+    let mut used: BTreeMap<IpAddr, Vec<ServiceId>> = BTreeMap::new();
     let mut has_unreadable_used = false;
     for (address, holders) in given.used.iter().flatten() {
         let Some(address) = parse_stored(address) else {
@@ -221,7 +228,7 @@ fn status(given: Option<&api::EipStatus>) -> EipStatus {
         for holder in holders.split(';').map(str::trim).filter(|holder| !holder.is_empty()) {
             match ServiceId::parse(holder) {
                 Some(id) => {
-                    used.entry(address).or_default().insert(id);
+                    used.entry(address).or_default().push(id);
                 }
                 None => has_unreadable_used = true,
             }
@@ -235,7 +242,7 @@ fn status(given: Option<&api::EipStatus>) -> EipStatus {
         last_ip: given.last_ip.clone(),
         v4: given.v4.unwrap_or(false),
         ready: given.ready.unwrap_or(false),
-        used,
+        used: used.into_iter().map(|(address, holders)| (address, sorted(holders))).collect(),
         has_unreadable_used,
         conditions: metadata::conditions(given.conditions.as_deref(), |_| true),
         condition_times: metadata::condition_times(given.conditions.as_deref()),

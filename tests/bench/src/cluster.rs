@@ -161,7 +161,7 @@ pub fn settled(mut snapshot: Snapshot) -> Snapshot {
     snapshot
 }
 
-fn used_entry(address: &str, holders: &str) -> Option<(IpAddr, BTreeSet<ServiceId>)> {
+fn used_entry(address: &str, holders: &str) -> Option<(IpAddr, Box<[ServiceId]>)> {
     Some((address.parse().ok()?, holders.split(';').filter_map(ServiceId::parse).collect()))
 }
 

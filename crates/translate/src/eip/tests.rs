@@ -40,7 +40,7 @@ fn an_eip_of_openelb_means_what_it_meant() {
             conflict_detection: ConflictDetection::Enforce,
             disabled: false,
             priority: 0,
-            namespaces: BTreeSet::new(),
+            namespaces: [].into(),
             namespace_selector: BTreeMap::new(),
             is_default: false,
             auto_assign: true,
@@ -227,7 +227,7 @@ fn openelbs_status_is_taken_apart() {
         "metadata": {"name": "pool", "finalizers": ["finalizer.ipam.kubesphere.io/v1alpha1"], "generation": 3},
         "spec": {"address": "192.0.2.1-192.0.2.3"},
         "status": {"occupied": true, "usage": 3, "poolSize": 3, "firstIP": "192.0.2.1", "lastIP": "192.0.2.3", "v4": true, "ready": true,
-                   "used": {"192.0.2.1": "default/a;default/b", "192.0.2.2": "shop/web", "192.0.2.3": "", "x": "default/c", "192.0.2.9": "nonsense"}},
+                   "used": {"192.0.2.1": "default/b;default/a;default/b", "192.0.2.2": "shop/web", "192.0.2.3": "", "x": "default/c", "192.0.2.9": "nonsense"}},
     }));
     assert_eq!(issues, [""; 0]);
     assert!(read.has_openelb_finalizer && read.generation == 3);
