@@ -8,6 +8,7 @@
 //!
 //! [`crate::Bgp`] has one for its sessions. Start reading at [`Driver`], then `worker`.
 
+mod allowance;
 mod held;
 mod listeners;
 mod sender;

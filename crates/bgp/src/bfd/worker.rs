@@ -11,6 +11,7 @@ use ironlb_model::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::{debug, error, info, trace};
 
+use super::allowance::Allowance;
 use super::held::Held;
 use super::listeners::{Family, Key, Listeners, least_ttl};
 use super::{Change, Command, Ports, Setup, Status};
@@ -70,6 +71,7 @@ impl Worker {
             Ok(()) => debug!("BFD runs in front of other threads"),
             Err(error) => debug!(%error, "BFD runs at ordinary priority"),
         }
+        let mut allowance = Allowance::new(clock::now(), clock::used_by_thread());
         loop {
             while let Ok(command) = self.commands.try_recv() {
                 match command {
@@ -88,15 +90,14 @@ impl Worker {
             }
             // Read before the sockets are emptied: what has not arrived by then is late, and not this thread.
             let now = clock::now();
-            let taken = self.receive();
+            self.receive();
             self.sessions.handle_timeout(now);
             self.flush();
             self.look();
-            if taken == BATCH {
+            match allowance.rest_after(clock::now(), clock::used_by_thread()) {
                 // A flood. Half of a core is left to others, whatever arrives.
-                let _ = raw::wait([None; 4], &self.waker, Some(clock::now().since(now)));
-            } else {
-                self.wait();
+                Some(rest) => _ = raw::wait([None; 4], &self.waker, Some(rest)),
+                None => self.wait(),
             }
         }
     }
@@ -175,7 +176,7 @@ impl Worker {
     }
 
     /// Empties the sockets; says how many datagrams were in them, at most a batch.
-    fn receive(&mut self) -> usize {
+    fn receive(&mut self) {
         let mut buffer = [0; raw::DATAGRAM_BUFFER];
         let mut taken = 0;
         for key in Key::ALL {
@@ -192,11 +193,10 @@ impl Worker {
                 self.flush();
                 taken += 1;
                 if taken == BATCH {
-                    return taken;
+                    return;
                 }
             }
         }
-        taken
     }
 
     /// Does everything that the machine has put out.
