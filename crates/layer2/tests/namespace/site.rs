@@ -247,6 +247,15 @@ impl Station {
         std::iter::from_fn(|| self.next(end)).collect()
     }
 
+    /// The first `count` that are wanted; fails when they do not come.
+    pub(crate) fn listen_for(&self, count: usize, is_wanted: impl Fn(&Seen) -> bool) -> Vec<Seen> {
+        let end = boottime() + SOON;
+        let found: Vec<Seen> =
+            std::iter::from_fn(|| self.next(end)).filter(|seen| is_wanted(seen)).take(count).collect();
+        assert_eq!(found.len(), count, "{found:?}");
+        found
+    }
+
     /// Forgets what has come so far.
     pub(crate) fn forget(&self) {
         self.listen(Duration::ZERO);
