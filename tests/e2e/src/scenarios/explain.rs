@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use ironlb_api::names::condition;
+use ironlb_lab::wait_for;
 use serde_json::{Value, json};
 
 use crate::ground::Ground;
 use crate::manifests;
 use crate::release;
 use crate::runner::Scenario;
+use crate::stage::PATIENCE;
 
 /// A served Service, one that waits, one of somebody else's, one that is not there; and a user who may not read everything.
 pub const SCENARIO: Scenario = Scenario {
@@ -26,7 +28,11 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     ground.eip(1).await?;
     ground.service("held").await?;
     let vip = ground.served("held").await?.to_string();
-    ground.condition("held", condition::ANNOUNCED, "False").await?;
+    wait_for(PATIENCE, "what the speakers say of it", || async {
+        let told = ground.condition("held", condition::ANNOUNCED, "False").await?;
+        Ok((told.reason == "NoEndpoints").then_some(()))
+    })
+    .await?;
     ground.service("waits").await?;
     ground.condition("waits", condition::ADDRESS_ASSIGNED, "False").await?;
     ground.apply(&manifests::service("others", ground.name(), "loadBalancerClass: example.com/other")).await?;
