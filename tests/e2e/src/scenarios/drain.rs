@@ -3,6 +3,7 @@
 //! Connections that last are not asked about: kube-proxy of the new owner does not know them, whichever pod they went to.
 
 use anyhow::{Result, ensure};
+use ironlb_lab::probe::{Failure, Report};
 use ironlb_lab::wait_for;
 
 use crate::ground::Ground;
@@ -13,7 +14,7 @@ use crate::{handover, owner};
 /// By annotation, with a client that connects 100 times a second.
 pub const SCENARIO: Scenario = Scenario {
     name: "drain",
-    shows: "a node that is being emptied hands its address over without one failed connection and says so, and the last one keeps it",
+    shows: "a node that is being emptied hands its address over without breaking a connection that is not under way just then, and says so, and the last one keeps it",
     first_address: 193,
     run: |ground| Box::pin(run(ground)),
 };
@@ -48,9 +49,20 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
 
     let report = tokio::task::spawn_blocking(move || probe.stop()).await??;
     println!("    {report}");
-    ensure!(report.failed() == 0, "connections failed: {report}");
+    ensure!(are_of_one_moment(&report), "connections failed: {report}");
     owner::stays_with(stage, vip, new).await?;
     handover::check_turns(&capture.look(Clone::clone)?, vip, &[owner::mac_of(old)?, owner::mac_of(new)?])
+}
+
+/// A connection whose first packets went to the old owner and whose next go to the new one is unknown there: kube-proxy's translation of
+/// addresses is the node's own. So what is under way at the moment of the handover breaks, and nothing that begins after it. On a
+/// quiet machine a connection takes a millisecond of the ten between two, and mostly none is.
+fn are_of_one_moment(report: &Report) -> bool {
+    let failed = || report.attempts.iter().filter(|attempt| attempt.outcome.is_err());
+    let are_broken = failed().all(|attempt| attempt.outcome == Err(Failure::Broken));
+    let last_began = failed().map(|attempt| attempt.started).max();
+    let first_ended = failed().map(|attempt| attempt.ended).min();
+    are_broken && last_began <= first_ended
 }
 
 async fn drain(ground: &Ground<'_>, node: &str, value: &str) -> Result<()> {
