@@ -75,10 +75,13 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     stage.site.kubelets_back(PATIENCE).await?;
     release::all_well(stage, PATIENCE).await?;
     // Between the first list of Leases and the confirmation of its own one the speaker is silent for two round trips.
-    for vip in [free, taken] {
-        let what = format!("{vip} to be answered by {} and to stay there", node.name());
-        wait_for(PATIENCE, &what, || async { Ok(owner::stays_with(stage, vip, node).await.ok()) }).await?;
-    }
+    let what = format!("{free} to be answered by {} and to stay there", node.name());
+    wait_for(PATIENCE, &what, || async { owner::stays_with(stage, free, node).await.map(Some) }).await?;
+    // No node had it: which one does is elected anew, among the nodes whose kubelets the API server has heard by then.
+    let anew =
+        wait_for(PATIENCE, &format!("{taken} to have an owner"), || async { owner::of(stage, taken).await.map(Some) })
+            .await?;
+    owner::stays_with(stage, taken, anew).await?;
     handover::check_turns(&capture.look(Clone::clone)?, free, &[mac])?;
     wait_for(PATIENCE, "the Speaker object to tell of the kept snapshot", || async {
         let speakers = owner::speakers(stage).await?;
