@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use ironlb_lab::node::Container;
@@ -67,10 +68,11 @@ fn powers(pid: u32, container: &str) -> Result<()> {
         "controller" => (65_532, 0),
         other => anyhow::bail!("nobody knows what a container {other:?} may do"),
     };
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let process = Path::new("/proc").join(pid.to_string());
+    let status = fs::read_to_string(process.join("status"))?;
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.map(str::trim).with_context(|| format!("/proc/{pid}/status has no {name}"))
+        line.map(str::trim).with_context(|| format!("process {pid} has no {name} in its status"))
     };
     // Real, effective, saved, and for files.
     for id in field("Uid")?.split_whitespace().chain(field("Gid")?.split_whitespace()) {
@@ -83,7 +85,7 @@ fn powers(pid: u32, container: &str) -> Result<()> {
     }
     ensure!(field("NoNewPrivs")? == "1", "a program it starts may be given more");
     ensure!(field("Seccomp")? == "2", "its system calls are not filtered");
-    let written = fs::write(format!("/proc/{pid}/root/written"), "");
+    let written = fs::write(process.join("root").join("written"), "");
     ensure!(
         written.as_ref().is_err_and(|error| error.kind() == ErrorKind::ReadOnlyFilesystem),
         "a write to its root: {written:?}"
