@@ -4,13 +4,14 @@ use std::net::Ipv4Addr;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
+use ironlb_api::SpeakerStatus;
 use ironlb_e2e::console::Console;
 use ironlb_e2e::fabric::{self, Protection, Seen};
 use ironlb_e2e::ground::Ground;
 use ironlb_e2e::release::{self, checkout};
 use ironlb_e2e::stage::{PATIENCE, Stage};
 use ironlb_e2e::{owner, web};
-use ironlb_lab::{Node, Router};
+use ironlb_lab::{Node, Router, wait_for};
 
 use crate::{CONNECTIONS, kubectl};
 
@@ -63,6 +64,11 @@ async fn routed(console: &mut Console, ground: &Ground<'_>) -> Result<Ipv4Addr> 
         let said = router.netns().exec(&["ip", "route", "show", &text]).await?;
         console.command(&format!("ip route show {vip}   # on {}", router.name()), &said);
     }
+    // Statuses are written after what they tell of.
+    wait_for(PATIENCE, "the Eip to count its address", || async {
+        Ok((ground.eip_status(EIP).await?.usage == Some(1)).then_some(()))
+    })
+    .await?;
     kubectl(console, ground.stage(), &["get", "eip", EIP]).await?;
     Ok(vip)
 }
@@ -71,14 +77,11 @@ async fn spread(console: &mut Console, ground: &Ground<'_>, vip: Ipv4Addr) -> Re
     console.step("The router spreads connections over the nodes");
     let stage = ground.stage();
     let router = stage.site.router(1);
-    let probe = fabric::probe(ground, router, vip, "spread").await?;
     let mut capture = stage.capture("demo-spread")?;
+    let probe = fabric::probe(ground, router, vip, "spread").await?;
     let (come, _) = console
         .waiting("connections from behind a router", async {
-            ironlb_lab::wait_for(PATIENCE, "answers", || async {
-                Ok((probe.so_far().ok() >= CONNECTIONS).then_some(()))
-            })
-            .await
+            wait_for(PATIENCE, "answers", || async { Ok((probe.so_far().ok() >= CONNECTIONS).then_some(())) }).await
         })
         .await;
     come?;
@@ -146,6 +149,16 @@ async fn power_back(
     console.fact(&format!("the routers lead over it again after {:.1} s", took.as_secs_f64()));
     let addresses = ground.addresses("web-bgp").await?;
     ensure!(addresses == [vip.to_string()], "web-bgp has {addresses:?}");
+    let sessions = stage.site.routers().len();
+    let whole = format!("{sessions}/{sessions}");
+    wait_for(PATIENCE, "the speakers to tell of every session", || async {
+        let told = |status: &SpeakerStatus| {
+            let bgp = status.bgp.as_ref().and_then(|bgp| bgp.established.as_deref());
+            bgp == Some(&whole) && status.members_count.is_some_and(|members| usize::try_from(members) == Ok(all.len()))
+        };
+        Ok(owner::speakers(stage).await?.values().all(told).then_some(()))
+    })
+    .await?;
     kubectl(console, stage, &["get", "speakers", "-o", "wide"]).await
 }
 
