@@ -415,4 +415,6 @@ fn version_of(object: &ObjectRef, snapshot: &Snapshot) -> Option<ResourceVersion
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -79,4 +79,6 @@ fn holders(snapshot: &Snapshot, in_flight: &InFlight) -> Vec<(IpAddr, Arc<Servic
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
