@@ -25,6 +25,7 @@ pub mod load;
 pub mod manifests;
 pub mod other_writer;
 pub mod owner;
+pub mod page;
 pub mod release;
 pub mod row;
 pub mod runner;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use ironlb_api::Eip;
 use ironlb_lab::arp::Asking;
 use ironlb_lab::wait_for;
@@ -13,7 +14,8 @@ use kube::api::{Api, ListParams};
 
 use crate::ground::{Ground, SCENARIO as LABEL};
 use crate::ledger::Ledger;
-use crate::release::{self, checkout};
+use crate::page::Page;
+use crate::release::{self, NAMESPACE, RELEASE, checkout};
 use crate::row::{self, Row, row};
 use crate::runner::Scenario;
 use crate::stage::PATIENCE;
@@ -22,7 +24,7 @@ use crate::{owner, web};
 /// On a cluster without ironlb.
 pub const SCENARIO: Scenario = Scenario {
     name: "take-over",
-    shows: "beside OpenELB ironlb changes and answers nothing and says what to remove; then it takes everything over and no address changes",
+    shows: "beside OpenELB ironlb changes and answers nothing and says what to remove; then it takes everything over and no address changes, by the commands of the guide",
     first_address: 91,
     run: |ground| Box::pin(run(ground)),
 };
@@ -56,22 +58,120 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     }
     observes(ground, &before).await?;
 
-    // As docs/migration-from-openelb.md has it, but that the speakers go last: one of OpenELB's objects is as good as all.
-    let webhooks = "validatingwebhookconfigurations,mutatingwebhookconfigurations";
-    site.kubectl(&["delete", webhooks, "openelb-admission"]).await?;
-    let within = ["--namespace", THEIRS, "delete"];
-    site.kubectl(&[&within[..], &["deployment", "openelb-controller", "openelb-manager"]].concat()).await?;
-    site.kubectl(&[&within[..], &["daemonset", "openelb-keepalive-vip"]].concat()).await?;
+    let guide = Guide::open(ground)?;
+    guide.looks_first().await?;
+    guide.sees_both().await?;
+
+    // The speakers last: one of OpenELB's objects is as good as all.
+    let removal: Vec<&str> = guide.page.shell_behind("the speakers, which answer, last:")?.lines().collect();
+    let [webhooks, deployments, speakers] = removal[..] else { bail!("not three commands: {removal:#?}") };
+    guide.run(webhooks).await?;
+    guide.run(deployments).await?;
+    site.kubectl(&["--namespace", THEIRS, "delete", "daemonset", "openelb-keepalive-vip"]).await?;
     self::told(ground, |text| text.contains("remove DaemonSet load-balancers/openelb-speaker (")).await?;
     observes(ground, &before).await?;
-    site.kubectl(&[&within[..], &["daemonset", "openelb-speaker"]].concat()).await?;
+    guide.run(speakers).await?;
 
     let removed = Instant::now();
     owner::answered(ground.stage(), vip(91), PATIENCE).await?;
     println!("    the first answer {:.1?} after the last of OpenELB was removed", removed.elapsed());
     taken_over(ground, &ledger).await?;
     println!("    all taken over after {:.1?}", removed.elapsed());
-    nothing_blocks(ground, &ledger).await
+    guide.sees_that_it_is_done().await?;
+    nothing_blocks(ground, &ledger).await?;
+    guide.tidies_up().await
+}
+
+/// docs/migration-from-openelb.md, its commands run as they stand there but for the namespace, which is the user's choice.
+struct Guide<'a> {
+    page: Page,
+    ground: &'a Ground<'a>,
+    folder: PathBuf,
+}
+
+impl Drop for Guide<'_> {
+    fn drop(&mut self) {
+        // What is left is in the system's folder for such things.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl<'a> Guide<'a> {
+    fn open(ground: &'a Ground<'a>) -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("{}-{}", ground.name(), std::process::id()));
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self { page: Page::read("docs/migration-from-openelb.md")?, ground, folder })
+    }
+
+    async fn run(&self, commands: &str) -> Result<String> {
+        let commands = commands.replace("openelb-system", THEIRS);
+        self.ground.stage().site.shell(&self.folder, &commands).await
+    }
+
+    /// Runs the commands behind a text of the page; what they print must hold all of these.
+    async fn shows(&self, behind: &str, facts: &[&str]) -> Result<String> {
+        let printed = self.run(self.page.shell_behind(behind)?).await?;
+        for fact in facts {
+            ensure!(printed.contains(fact), "behind {behind:?}, {fact:?} is not shown:\n{printed}");
+        }
+        Ok(printed)
+    }
+
+    /// Section 1: the copies, the protocols, and what each Service asks for.
+    async fn looks_first(&self) -> Result<()> {
+        self.shows("Keep a copy of everything:", &[]).await?;
+        for (file, holds) in [("pools.yaml", "192.168.0.91-192.168.0.97"), ("services.yaml", "ip: 192.168.0.91")] {
+            let text = std::fs::read_to_string(self.folder.join(file)).context(file)?;
+            ensure!(text.contains(holds), "{file} does not hold {holds}");
+        }
+        let columns = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let pools = self.shows("Which protocols do your pools have?", &[]).await?;
+        let has = |table: &str, wanted: &[&str]| table.lines().any(|line| columns(line) == wanted);
+        ensure!(has(&pools, &["six-layer2", "layer2", "192.168.0.91-192.168.0.97", "<none>"]), "{pools}");
+        ensure!(has(&pools, &["six-bgp", "<none>", "198.51.100.0/29", "<none>"]), "{pools}");
+        let services = self.shows("Which Services does OpenELB serve", &[]).await?;
+        let plain = [self.ground.name(), "six-plain", "192.168.0.91", "six-layer2", "openelb", "<none>", "<none>"];
+        ensure!(has(&services, &plain), "{services}");
+        let named = |name: &str| services.lines().find(|line| columns(line).get(1).is_some_and(|word| word == name));
+        let unannotated = named("six-unannotated").map(columns).with_context(|| services.clone())?;
+        ensure!(unannotated.get(4).is_some_and(|word| word != "openelb"), "{unannotated:?}");
+        let node_proxy = named("six-node-proxy").map(columns).with_context(|| services.clone())?;
+        ensure!(node_proxy.last().is_some_and(|word| word != "<none>"), "{node_proxy:?}");
+        Ok(())
+    }
+
+    /// Section 2: how it is installed, what is told while both are there, and where a policy goes.
+    async fn sees_both(&self) -> Result<()> {
+        let install = self.page.shell_behind("## 2. Install ironlb")?.trim();
+        let wanted = format!("helm install {RELEASE} charts/ironlb --namespace {NAMESPACE} --create-namespace");
+        ensure!(install == wanted, "the page installs by {install:?}, and the scenarios by {wanted:?}");
+        let behind = "ironlb says what, and does nothing else:";
+        let told = self.shows(behind, &["OpenElbRunning", "WITHHELD"]).await?;
+        let withheld = told.lines().skip_while(|line| !line.contains("WITHHELD")).skip(1);
+        ensure!(withheld.clone().count() == self.ground.stage().site.nodes().len(), "{told}");
+
+        let behind = "Does the BgpConf name a policy";
+        let given = self.page.shell_behind(behind)?.replace("NAME", "our-policy");
+        self.run("kubectl -n openelb-system create configmap our-policy --from-literal=gobgp.conf='# none'").await?;
+        self.run(&given).await?;
+        let moved = self.run(&format!("kubectl -n {NAMESPACE} get configmap our-policy -o yaml")).await?;
+        ensure!(moved.contains("# none"), "{moved}");
+        self.run(&format!("kubectl -n {NAMESPACE} delete configmap our-policy")).await.map(drop)
+    }
+
+    /// Section 4.
+    async fn sees_that_it_is_done(&self) -> Result<()> {
+        let facts = ["TakenOver", "six-layer2", "six-plain", "WITHHELD"];
+        self.shows("## 4. See that it is done", &facts).await.map(drop)
+    }
+
+    /// What is left of OpenELB.
+    async fn tidies_up(&self) -> Result<()> {
+        self.shows("At last, what is left of OpenELB:", &[]).await?;
+        let left = self.ground.stage().site.kubectl(&["get", "namespaces", "-o=name"]).await?;
+        ensure!(!left.contains(THEIRS), "{left}");
+        Ok(())
+    }
 }
 
 /// Makes the cluster look as OpenELB leaves it.
@@ -267,8 +367,7 @@ async fn nothing_blocks(ground: &Ground<'_>, ledger: &Ledger) -> Result<()> {
         ground.eip_shows(eip, &[]).await?;
     }
     let site = &ground.stage().site;
-    site.kubectl(&["delete", KINDS, "--all", "--timeout=20s"]).await?;
-    site.kubectl(&["delete", "namespace", THEIRS, "--wait=false"]).await.map(drop)
+    site.kubectl(&["delete", KINDS, "--all", "--timeout=20s"]).await.map(drop)
 }
 
 /// The fixtures' addresses are in the site's LAN.

@@ -55,6 +55,18 @@ impl Site {
         self.run(argv, String::new()).await
     }
 
+    /// Runs a piece of shell in a folder, in which `kubectl` and `helm` are the site's, and gives its standard output. It ends with the
+    /// first command that fails.
+    ///
+    /// # Errors
+    /// A command fails; its standard error is in the message.
+    pub async fn shell(&self, folder: &Path, script: &str) -> Result<String> {
+        let (kubectl, helm) = (self.binaries.path("controlplane"), self.binaries.path("helm"));
+        let programs = format!("kubectl() {{ '{kubectl}' kubectl \"$@\"; }}\nhelm() {{ '{helm}' \"$@\"; }}\n");
+        let script = format!("{programs}cd '{}'\n{script}", folder.display());
+        self.run(vec!["/bin/bash".to_owned(), "-euc".to_owned(), script], String::new()).await
+    }
+
     /// Applies manifests, as text.
     ///
     /// # Errors
