@@ -71,8 +71,8 @@ crds: prerequisites-build ## write crds/*.yaml from the types in crates/api
 
 # --- test ---------------------------------------------------------------------------------------------------------------
 
-.PHONY: test test-unit test-chart test-lab test-interop test-e2e
-test: prerequisites test-unit test-chart test-lab test-interop test-e2e ## everything below the lab, then every scenario in the lab
+.PHONY: test test-unit test-chart test-with-networks test-lab test-interop test-e2e
+test: prerequisites test-unit test-chart test-with-networks test-e2e ## everything below the lab, then every scenario in the lab
 
 # Some of them ask a real API server, which is the lab's.
 test-unit: prerequisites-build lab-bin ## the tests below the lab
@@ -82,6 +82,9 @@ test-unit: prerequisites-build lab-bin ## the tests below the lab
 # As in `check`, where a machine may have no Helm yet.
 test-chart: lab-bin
 	@$(PART) 'chart, with Helm' scripts/with-lab.sh scripts/chart.sh --required
+
+test-with-networks: lab-bin lab-images
+	@scripts/abreast.sh test-lab test-interop
 
 test-lab: lab-bin lab-images
 	@$(PART) 'the lab itself' scripts/with-lab.sh scripts/cargo-test.sh --package ironlb-lab
