@@ -4,6 +4,8 @@
 //! [`RouterConfig`]. What it shows is asked of its own command line, so that a test reads what an operator would.
 
 mod bird;
+mod changes;
+mod connections;
 mod describe;
 mod frr;
 mod gobgp;
@@ -19,6 +21,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+pub use self::changes::{RouteChange, RouteWatch};
 pub use self::describe::{Bfd, BfdPeer, Neighbour, RouterConfig, Software};
 pub use self::shown::{BfdSession, KernelRoute, NextHop, PeerSession, RoutePath};
 use crate::control_plane::log_folder;
