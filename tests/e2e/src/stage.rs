@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use ironlb_lab::capture::Capture;
 use ironlb_lab::netns::SWITCH;
 use ironlb_lab::probe::{Probe, Probing};
-use ironlb_lab::{Capsule, Netns, Site, SiteSpec};
+use ironlb_lab::{Capsule, Component, Netns, Site, SiteSpec};
 
 use crate::release;
 
@@ -148,6 +148,8 @@ impl Stage {
             if node.has_power() {
                 node.thaw_all()?;
                 node.cable(true)?;
+                node.component(Component::Kubelet)?.thaw()?;
+                node.component(Component::Kubelet)?.start()?;
             } else {
                 node.power_on().await?;
             }

@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use ironlb_lab::probe::Failure;
-use ironlb_lab::{Node, wait_for};
+use ironlb_lab::{Component, Node, wait_for};
+use kube::api::{Api, ListParams};
+use serde_json::json;
 
 use crate::fabric::{self, Protection};
 use crate::ground::Ground;
-use crate::release;
 use crate::runner::Scenario;
 use crate::stage::PATIENCE;
+use crate::{manifests, release};
 
 /// Under load.
 pub const SCENARIO: Scenario = Scenario {
     name: "bgp-calm",
-    shows: "all nodes cordoned or drained, the API server gone, a speaker restarted while it is gone: routers keep every route that works",
+    shows: "all nodes cordoned, drained or NotReady, the API server gone, a speaker restarted while it is gone: routers keep every route that works",
     first_address: 12,
     run: |ground| Box::pin(run(ground)),
 };
@@ -27,10 +29,12 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     let nodes: Vec<&str> = site.nodes().iter().map(Node::name).collect();
     let last = site.nodes().last().context("a node")?;
     fabric::raise(ground, Protection::GRACEFUL).await?;
-    let spec = serde_json::json!({"address": "172.22.12.1", "protocol": "bgp"});
+    let spec = json!({"address": "172.22.12.1", "protocol": "bgp"});
     ground.apply(&fabric::object(ground, "Eip", ground.name(), spec)).await?;
     ground.web(3).await?;
-    ground.service("web").await?;
+    // Where no kubelet is heard of, Kubernetes takes every pod for one that is not ready; to a Service that is led to such pods as well
+    // that makes no difference, so what is seen is what becomes of the nodes.
+    ground.apply(&manifests::service("web", ground.name(), "publishNotReadyAddresses: true")).await?;
     let vip = ground.served("web").await?;
     fabric::leads_over(ground, vip, &nodes, PATIENCE).await?;
     let capture = stage.capture(&ground.record("lan"))?;
@@ -52,6 +56,24 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     // Node after node changes the routers' ways, and what is under way just then may break; nothing else may.
     let failures = report.by_failure();
     ensure!(failures.keys().all(|failure| *failure == Failure::Broken), "connections failed: {failures:?}");
+
+    let probe = fabric::probe(ground, site.router(1), vip, "unheard").await?;
+    nobody_is_heard_of(ground).await?;
+    watch.holds(ground, vip, &nodes, "no node is ready").await?;
+    if stage.scale.everything {
+        // A node alone would be left after a minute.
+        tokio::time::sleep(Duration::from_secs(65)).await;
+        watch.holds(ground, vip, &nodes, "no node has been ready for a minute").await?;
+    }
+    for node in site.nodes() {
+        node.component(Component::Kubelet)?.thaw()?;
+    }
+    site.nodes_ready(PATIENCE).await?;
+    release::all_well(stage, PATIENCE).await?;
+    watch.holds(ground, vip, &nodes, "all nodes are ready").await?;
+    let report = tokio::task::spawn_blocking(move || probe.stop()).await??;
+    println!("    {} of {} connections failed while no node was ready", report.failed(), report.attempts.len());
+    ensure!(report.failed() == 0, "{} connections failed: {:?}", report.failed(), report.by_failure());
 
     let probe = fabric::probe(ground, site.router(1), vip, "alone").await?;
     site.api_server().stop().await?;
@@ -76,6 +98,33 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     // Its file is for whoever wants to know where a connection went that failed.
     drop(capture);
     Ok(())
+}
+
+/// Freezes every kubelet, until all nodes are NotReady for it. That takes Kubernetes' node controller 50 s; where there is no time for
+/// it, its words are written in its place.
+async fn nobody_is_heard_of(ground: &Ground<'_>) -> Result<()> {
+    let (site, in_full) = (&ground.stage().site, ground.stage().scale.everything);
+    for node in site.nodes() {
+        node.component(Component::Kubelet)?.freeze()?;
+    }
+    let unknown = json!({
+        "type": "Ready", "status": "Unknown",
+        "reason": "NodeStatusUnknown", "message": "Kubelet stopped posting node status.",
+    });
+    let patch = json!({"status": {"conditions": [unknown]}}).to_string();
+    for node in site.nodes().iter().filter(|_| !in_full) {
+        site.kubectl(&["patch", "node", node.name(), "--subresource=status", "--patch", &patch]).await?;
+    }
+    let api: Api<k8s_openapi::api::core::v1::Node> = Api::all(site.client());
+    wait_for(2 * PATIENCE, "all nodes to be NotReady", || async {
+        let conditions = api.list(&ListParams::default()).await?.into_iter();
+        let conditions =
+            conditions.flat_map(|node| node.status.and_then(|status| status.conditions).unwrap_or_default());
+        let unknown =
+            conditions.filter(|condition| condition.type_ == "Ready" && condition.status == "Unknown").count();
+        Ok((unknown == site.nodes().len()).then_some(()))
+    })
+    .await
 }
 
 /// Looks again and again that nothing changes.
