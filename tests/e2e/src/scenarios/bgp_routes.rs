@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use ironlb_lab::router::{NextHop, RoutePath};
 use ironlb_lab::{Neighbour, Router, RouterConfig, wait_for};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
 
 use crate::fabric::{self, CLUSTER_AS, Protection, ROUTERS_AS};
@@ -191,10 +194,49 @@ async fn local(ground: &Ground<'_>) -> Result<()> {
 
     pods_on(ground, &[(one.name(), 1)]).await?;
     fabric::leads_over(ground, vip, &[one.name()], PATIENCE).await?;
-    pods_on(ground, &[]).await?;
-    gone(ground, vip).await?;
+    last_endpoint_goes(ground, vip).await?;
     ground.kubectl(&["delete", "deployment", "-l", "e2e.ironlb.io/on-node"]).await?;
     ground.kubectl(&["scale", "deployment", "web", "--replicas=3"]).await.map(drop)
+}
+
+/// When the last endpoint that can take a connection is gone, so is the route; no later than a second after the API server has it so.
+async fn last_endpoint_goes(ground: &Ground<'_>, vip: Ipv4Addr) -> Result<()> {
+    let routers = ground.stage().site.routers().iter();
+    let watches = routers.map(|router| {
+        let log = ground.stage().record(&format!("{}-routes.log", ground.record(router.name())));
+        Ok((router, router.watch_routes(&log)?))
+    });
+    let watches = watches.collect::<Result<Vec<_>>>()?;
+    let ((), gone_at) = tokio::try_join!(pods_on(ground, &[]), nothing_serves(ground, "local"))?;
+    gone(ground, vip).await?;
+    for (router, watch) in watches {
+        let change = wait_for(PATIENCE, &format!("{}'s kernel to lead {vip} nowhere", router.name()), || async {
+            Ok(watch.changes(&vip.to_string())?.pop().filter(|change| change.ways.is_empty()))
+        })
+        .await?;
+        let after = change.at.duration_since(gone_at).unwrap_or_default();
+        println!("    {:?} led nowhere {after:.0?} after the last endpoint was gone", router.software());
+        ensure!(after <= AT_ONCE, "{} took {after:?}", router.name());
+    }
+    Ok(())
+}
+
+/// What "at once" comes to from an EndpointSlice to a router's kernel. Chosen: ten times what it takes on an idle machine.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// The last moment at which the API server may still have had an endpoint of a Service that can take a connection before it had none.
+async fn nothing_serves(ground: &Ground<'_>, service: &str) -> Result<SystemTime> {
+    let api: Api<EndpointSlice> = Api::namespaced(ground.stage().site.client(), ground.name());
+    let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
+    let last_look = std::cell::Cell::new(SystemTime::now());
+    wait_for(PATIENCE, "no endpoint to serve", || async {
+        let before = last_look.replace(SystemTime::now());
+        let endpoints = api.list(&of_service).await?.into_iter().flat_map(|slice| slice.endpoints);
+        let mut conditions = endpoints.filter_map(|endpoint| endpoint.conditions);
+        let serves = conditions.any(|conditions| conditions.ready == Some(true) || conditions.serving == Some(true));
+        Ok((!serves).then_some(before))
+    })
+    .await
 }
 
 /// So many pods of the back end on each of these nodes, and none elsewhere.
