@@ -6,14 +6,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
-use ironlb_lab::probe::{Failure, Probe, Probing, Report};
-use ironlb_lab::{Bfd, Neighbour, Router, RouterConfig, wait_for};
+use ironlb_lab::probe::{Attempt, Failure, Probe, Probing, Report};
+use ironlb_lab::router::PeerSession;
+use ironlb_lab::{Bfd, Neighbour, Node, Router, RouterConfig, Software, wait_for};
 use serde_json::{Value, json};
 
 use crate::ground::{Ground, SCENARIO};
 use crate::stage::PATIENCE;
 
-/// The cluster's AS number, and that of all routers.
+/// The cluster's AS number.
 pub const CLUSTER_AS: u32 = 64512;
 /// The routers' AS number.
 pub const ROUTERS_AS: u32 = 64513;
@@ -36,21 +37,25 @@ pub struct Protection {
     pub bfd: bool,
     /// No session before BFD is up.
     pub strict: bool,
+    /// The routers are of the cluster's AS (iBGP).
+    pub internal: bool,
 }
 
 impl Protection {
     /// Nothing but TCP and the hold time.
-    pub const PLAIN: Self = Self { name: "plain", graceful: false, bfd: false, strict: false };
+    pub const PLAIN: Self = Self { name: "plain", graceful: false, bfd: false, strict: false, internal: false };
     /// Graceful restart.
     pub const GRACEFUL: Self = Self { name: "graceful restart", graceful: true, ..Self::PLAIN };
     /// BFD.
     pub const BFD: Self = Self { name: "BFD", bfd: true, ..Self::PLAIN };
     /// Graceful restart and BFD.
-    pub const BOTH: Self = Self { name: "graceful restart and BFD", graceful: true, bfd: true, strict: false };
+    pub const BOTH: Self = Self { name: "graceful restart and BFD", graceful: true, bfd: true, ..Self::PLAIN };
     /// BFD first.
     pub const STRICT: Self = Self { name: "strict BFD", bfd: true, strict: true, ..Self::PLAIN };
+    /// Graceful restart, within one AS.
+    pub const INTERNAL: Self = Self { name: "within one AS", graceful: true, internal: true, ..Self::PLAIN };
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::PLAIN, Self::GRACEFUL, Self::BFD, Self::BOTH, Self::STRICT];
+    pub const ALL: [Self; 6] = [Self::PLAIN, Self::GRACEFUL, Self::INTERNAL, Self::BFD, Self::BOTH, Self::STRICT];
 }
 
 /// Starts every router of the site with every node as its neighbour, applies a BgpConf and a BgpPeer for each router, and waits
@@ -63,8 +68,18 @@ pub async fn raise(ground: &Ground<'_>, protection: Protection) -> Result<()> {
     ground.apply(&object(ground, "BgpConf", "default", json!({"as": CLUSTER_AS, "listenPort": 179}))).await?;
     for router in site.routers() {
         let nodes = site.nodes().iter();
-        let neighbours = nodes.map(|node| neighbour(node.ipv4(), protection));
-        router.start(neighbours.fold(RouterConfig::new(ROUTERS_AS), RouterConfig::neighbour)).await?;
+        let neighbours = nodes.map(|node| {
+            // BIRD would look for the way to a next hop from within among the routes that it was told.
+            let is_looked_for = protection.internal && router.software() == Software::Bird;
+            let extra = if is_looked_for { "direct;".to_owned() } else { String::new() };
+            Neighbour { extra, ..neighbour(node.ipv4(), protection) }
+        });
+        let mut config = neighbours.fold(RouterConfig::new(routers_as(protection)), RouterConfig::neighbour);
+        if protection.internal && router.software() == Software::Frr {
+            // Another number of ways for routes from within, one without it.
+            config.extra = format!("router bgp {CLUSTER_AS}\n address-family ipv4 unicast\n  maximum-paths ibgp 16\n");
+        }
+        router.start(config).await?;
         ground.apply(&object(ground, "BgpPeer", &peer_name(ground, router), peer(router.ipv4(), protection))).await?;
     }
     established(ground, protection).await
@@ -108,9 +123,13 @@ fn neighbour(node: Ipv4Addr, protection: Protection) -> Neighbour {
     }
 }
 
+fn routers_as(protection: Protection) -> u32 {
+    if protection.internal { CLUSTER_AS } else { ROUTERS_AS }
+}
+
 fn peer(router: Ipv4Addr, protection: Protection) -> Value {
     json!({
-        "conf": {"peerAs": ROUTERS_AS, "neighborAddress": router},
+        "conf": {"peerAs": routers_as(protection), "neighborAddress": router},
         // A second between attempts: what is measured is what clients see, and a test waits for sessions.
         "timers": {"config": {"holdTime": HOLD_TIME.to_string(), "connectRetry": "1"}},
         "gracefulRestart": {"enabled": protection.graceful, "restartTime": 30},
@@ -205,13 +224,65 @@ const STEADY: usize = 33;
 /// One has not.
 pub async fn more_answers(probes: &[(&Router, Probe)]) -> Result<()> {
     for (router, probe) in probes {
-        let before = probe.so_far().ok();
-        wait_for(PATIENCE, &format!("answers behind {}", router.name()), || async {
-            Ok((probe.so_far().ok() >= before + 100).then_some(()))
-        })
-        .await?;
+        more_answers_of(router, probe).await?;
     }
     Ok(())
+}
+
+/// Waits until this client has had a second of answers more.
+///
+/// # Errors
+/// It has not.
+pub async fn more_answers_of(router: &Router, probe: &Probe) -> Result<()> {
+    let before = probe.so_far().ok();
+    wait_for(PATIENCE, &format!("answers behind {}", router.name()), || async {
+        Ok((probe.so_far().ok() >= before + 100).then_some(()))
+    })
+    .await
+}
+
+/// A router's session with a node, as it shows it.
+///
+/// # Errors
+/// It was told of no such neighbour.
+pub async fn session(router: &Router, node: &Node) -> Result<PeerSession> {
+    let session = router.sessions().await?.into_iter().find(|session| session.peer == IpAddr::from(node.ipv4()));
+    session.with_context(|| format!("{} was not told of {}", router.name(), node.name()))
+}
+
+/// Which of its lives a session is in: it stays the same for as long as the session stays established.
+///
+/// # Errors
+/// The router does not show it.
+pub fn life(router: &Router, session: &PeerSession) -> Result<String> {
+    let found = match router.software() {
+        Software::Frr => {
+            let details: Value = serde_json::from_str(&session.details)?;
+            details.get("connectionsEstablished").map(Value::to_string)
+        }
+        // `n1         BGP        ---        up     17:25:33.123  Established`
+        _ => session.details.split_whitespace().nth(4).map(str::to_owned),
+    };
+    found.with_context(|| format!("{} does not show since when it has a session: {}", router.name(), session.details))
+}
+
+/// Did the node say at the beginning of the session that it had restarted (the R bit of RFC 4724)?
+///
+/// # Errors
+/// The router shows it in another way.
+pub fn was_restarted(router: &Router, session: &PeerSession) -> Result<bool> {
+    match router.software() {
+        Software::Frr => {
+            let details: Value = serde_json::from_str(&session.details)?;
+            let bit = details.get("gracefulRestartInfo").and_then(|info| info.get("rBit")?.as_bool());
+            bit.with_context(|| format!("no rBit in {details}"))
+        }
+        _ => {
+            let theirs =
+                session.details.split("Neighbor capabilities").nth(1).context("no neighbour's capabilities")?;
+            Ok(theirs.contains("Restart recovery"))
+        }
+    }
 }
 
 /// What a client saw of a disruption.
@@ -219,42 +290,49 @@ pub async fn more_answers(probes: &[(&Router, Probe)]) -> Result<()> {
 pub struct Seen {
     /// So many connections were tried.
     pub attempts: usize,
-    /// Why those failed that did.
-    pub failures: Vec<Failure>,
-    /// In how many moments that was: failures less than half a second apart are of one.
-    pub moments: usize,
+    /// Those that failed.
+    pub failures: Vec<Failed>,
     /// From the disruption to the start of the last attempt that failed.
     pub until_last: Duration,
+}
+
+/// A connection that failed.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why.
+    pub why: Failure,
+    /// When it was begun.
+    pub started: SystemTime,
+    /// When it had failed.
+    pub ended: SystemTime,
+}
+
+impl Failed {
+    /// Was it under way then, as far as moments can be told apart that are less than `blur` from each other?
+    #[must_use]
+    pub fn was_under_way(&self, at: SystemTime, blur: Duration) -> bool {
+        self.started <= at + blur && at <= self.ended + blur
+    }
 }
 
 impl Seen {
     /// Reads it from what a client measured; `begun` is the moment of the disruption.
     #[must_use]
     pub fn of(report: &Report, begun: SystemTime) -> Self {
-        let failed = || report.attempts.iter().filter_map(|a| Some((a.started, a.outcome.as_ref().err()?)));
-        let begun = begun.duration_since(report.started).unwrap_or_default();
-        let mut ends: Vec<Duration> = report.attempts.iter().filter(|a| a.outcome.is_err()).map(|a| a.ended).collect();
-        ends.sort_unstable();
-        let apart = |pair: &[Duration]| pair.iter().copied().reduce(|a, b| b.saturating_sub(a)) >= Some(ONE_MOMENT);
-        Self {
-            attempts: report.attempts.len(),
-            failures: failed().map(|(_, failure)| *failure).collect(),
-            moments: usize::from(!ends.is_empty()) + ends.windows(2).filter(|pair| apart(pair)).count(),
-            until_last: failed().map(|(started, _)| started.saturating_sub(begun)).max().unwrap_or_default(),
-        }
+        let failed = |attempt: &Attempt| {
+            let why = *attempt.outcome.as_ref().err()?;
+            Some(Failed { why, started: report.started + attempt.started, ended: report.started + attempt.ended })
+        };
+        let failures: Vec<Failed> = report.attempts.iter().filter_map(failed).collect();
+        let since = |failed: &Failed| failed.started.duration_since(begun).unwrap_or_default();
+        let until_last = failures.iter().map(since).max().unwrap_or_default();
+        Self { attempts: report.attempts.len(), failures, until_last }
     }
 }
-
-/// Failures that end less than this apart have one cause. Chosen: a connection that a busy machine takes a while over is under way
-/// for that long, and changes of routes are farther apart.
-const ONE_MOMENT: Duration = Duration::from_millis(500);
 
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} connections failed", self.failures.len(), self.attempts)?;
-        match self.moments {
-            0 => Ok(()),
-            moments => write!(f, " in {moments} moments, the last {:.0?} after", self.until_last),
-        }
+        if self.failures.is_empty() { Ok(()) } else { write!(f, ", the last {:.0?} after", self.until_last) }
     }
 }

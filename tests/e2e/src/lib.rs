@@ -27,6 +27,7 @@ pub mod other_writer;
 pub mod owner;
 pub mod page;
 pub mod release;
+pub mod rerouting;
 pub mod row;
 pub mod runner;
 pub mod scenarios;

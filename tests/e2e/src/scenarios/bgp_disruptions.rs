@@ -1,17 +1,21 @@
-//! What happens to a node or its speaker, under every protection of its sessions, as clients behind FRR and BIRD see it.
+//! What happens to a node or its speaker, under every protection of its sessions, as the routers' kernels and clients behind FRR and BIRD
+//! see it.
 //!
-//! `docs/bgp.md` has the promises as a table; here they are `promise`.
+//! `docs/bgp.md` has the promises as a table; here they are `promise`. How it is done is in `bgp_disruptions/disrupt.rs`.
 
+mod disrupt;
+
+use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
-use ironlb_api::names::annotation;
-use ironlb_lab::probe::Failure;
-use ironlb_lab::{Node, Software, wait_for};
+use ironlb_lab::{Node, Software};
 
-use crate::fabric::{self, HOLD_TIME, Protection, Seen, more_answers};
+use self::disrupt::{before, disrupt, give_back, to_be_kept};
+use crate::fabric::{self, HOLD_TIME, Protection};
 use crate::ground::Ground;
 use crate::release;
+use crate::rerouting::{Lookout, Promise};
 use crate::runner::Scenario;
 use crate::stage::PATIENCE;
 
@@ -23,31 +27,38 @@ pub const SCENARIO: Scenario = Scenario {
     run: |ground| Box::pin(run(ground)),
 };
 
-/// What happens to the last node.
+/// What happens; to the last node, where it is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Disruption {
-    /// The speaker's pod is deleted (SIGTERM) and another comes, as an upgrade does it.
+    /// `helm upgrade` with other pods: on one node after the other a new speaker takes over from the old one.
     Upgrade,
+    /// The speaker's pod is deleted (SIGTERM) and another comes.
+    Deletion,
     /// SIGKILL to the speaker; the kubelet starts it again.
     Kill,
     /// The annotation on the Node, later taken off.
     Drain,
-    /// Drained by the kubelet's word that it shuts down, then SIGTERM, then no power.
+    /// An autoscaler's taint, later taken off, behind routers that keep connections on their ways.
+    DrainKept,
+    /// The kubelet says on the Node that it shuts down, as it does where the machine announces it; then SIGTERM, then no power.
+    /// There is no systemd in the lab that could announce it, so the kubelet is stopped and its words are written in its place.
     Shutdown,
     /// No power at once.
     PowerCut,
 }
 
-use Disruption::{Drain, Kill, PowerCut, Shutdown, Upgrade};
+use Disruption::{Deletion, Drain, DrainKept, Kill, PowerCut, Shutdown, Upgrade};
 
 impl Disruption {
-    const ALL: [Self; 5] = [Upgrade, Kill, Drain, Shutdown, PowerCut];
+    const ALL: [Self; 7] = [Upgrade, Deletion, Kill, Drain, DrainKept, Shutdown, PowerCut];
 
     fn name(self) -> &'static str {
         match self {
             Upgrade => "upgrade",
+            Deletion => "deletion",
             Kill => "kill",
             Drain => "drain",
+            DrainKept => "drain, kept",
             Shutdown => "shutdown",
             PowerCut => "power cut",
         }
@@ -55,47 +66,50 @@ impl Disruption {
 
     /// Has it taken the node away, so that it has to be given back?
     fn takes_node(self) -> bool {
-        matches!(self, Drain | Shutdown | PowerCut)
+        matches!(self, Drain | DrainKept | Shutdown | PowerCut)
+    }
+
+    fn drains(self) -> bool {
+        matches!(self, Drain | DrainKept)
     }
 }
 
-/// What a client behind a router may notice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Promise {
-    /// No connection fails, and the router changes no route.
-    Nothing,
-    /// No connection fails, but for those that are under way in the moment in which the router leads them to another node, at each
-    /// of so many changes of the route: that node does not know them. The kernel's hash over the next hops does so to some of the
-    /// connections whenever their number changes, whoever the speaker is.
-    Rehash(usize),
-    /// Connections to the node fail for no longer than this.
-    Outage(Duration),
+/// So many connections may be under way when a router changes its ways. Chosen: one begins each 10 ms, and lasts a few of them on a
+/// busy machine.
+const UNDER_WAY: usize = 2;
+
+/// BFD finds a dead speaker within this time (3 x 50 ms, and what the router's own queue adds).
+fn detection(router: Software) -> Duration {
+    Duration::from_millis(if router == Software::Frr { 250 } else { 200 })
 }
 
 /// The table of `docs/bgp.md`.
 fn promise(protection: Protection, disruption: Disruption, router: Software) -> Promise {
+    let moves = |changes| Promise::Moves { changes, breaks: UNDER_WAY, gone_within: None };
     match disruption {
-        Upgrade | Kill if protection.graceful && !protection.bfd => Promise::Nothing,
+        Upgrade | Deletion | Kill if protection.graceful && !protection.bfd => Promise::Nothing,
         // FRR keeps the routes where TCP closes before BFD goes down on purpose; BIRD lets them go (`docs/design/interop.md`).
-        Upgrade if protection.graceful && router == Software::Frr => Promise::Nothing,
-        // Away and back again.
-        Upgrade | Kill => Promise::Rehash(2),
-        Drain | Shutdown => Promise::Rehash(2),
-        PowerCut if protection.bfd => Promise::Outage(match router {
-            Software::Frr => Duration::from_millis(250),
-            _ => Duration::from_millis(200),
-        }),
+        Upgrade | Deletion if protection.graceful && router == Software::Frr => Promise::Nothing,
+        // Away and back again, on each of three nodes.
+        Upgrade => moves(6),
+        Deletion => moves(2),
+        Kill => Promise::Moves { changes: 2, breaks: UNDER_WAY, gone_within: Some(detection(router)) },
+        Drain => moves(2),
+        DrainKept => Promise::Moves { changes: 2, breaks: 0, gone_within: None },
+        Shutdown => moves(1),
+        PowerCut if protection.bfd => Promise::Outage(detection(router)),
         // The hold time, counted from the last KEEPALIVE; a second for the router's own timers.
         PowerCut => Promise::Outage(Duration::from_secs(u64::from(HOLD_TIME) + 1)),
     }
 }
 
 /// Each protection at least once, each disruption at least once, and what the project's bars name.
-const SHORT: [(Protection, &[Disruption]); 4] = [
-    (Protection::PLAIN, &[Kill, PowerCut]),
-    (Protection::GRACEFUL, &[Upgrade, Kill, Drain]),
-    (Protection::BOTH, &[Upgrade, PowerCut]),
-    (Protection::STRICT, &[Shutdown]),
+const SHORT: [(Protection, &[Disruption]); 5] = [
+    (Protection::INTERNAL, &[DrainKept]),
+    (Protection::STRICT, &[Kill, Shutdown]),
+    (Protection::BOTH, &[Deletion, PowerCut]),
+    (Protection::GRACEFUL, &[Upgrade, Kill]),
+    (Protection::PLAIN, &[PowerCut]),
 ];
 
 async fn run(ground: &Ground<'_>) -> Result<()> {
@@ -127,7 +141,7 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
 /// One pair; gives the promises that were not kept.
 async fn once(
     ground: &Ground<'_>,
-    vip: std::net::Ipv4Addr,
+    vip: Ipv4Addr,
     node: &Node,
     protection: Protection,
     disruption: Disruption,
@@ -136,10 +150,13 @@ async fn once(
     let all: Vec<&str> = site.nodes().iter().map(Node::name).collect();
     let others: Vec<&str> = all.iter().copied().filter(|name| *name != node.name()).collect();
     fabric::leads_over(ground, vip, &all, PATIENCE).await?;
-    let name = format!("{}-{}", disruption.name(), protection.name).replace(' ', "-");
-    let probes = fabric::probes(ground, vip, &name).await?;
+    to_be_kept(ground, disruption == DrainKept).await?;
+    let name = format!("{}-{}", disruption.name(), protection.name).replace([' ', ','], "-");
+    let lookouts = Lookout::begin(ground, vip, &name).await?;
+    let standing = before(ground, node).await?;
 
-    let begun = disrupt(ground, node, disruption).await?;
+    let begun = SystemTime::now();
+    disrupt(ground, vip, node, disruption).await?;
     if disruption.takes_node() {
         fabric::leads_over(ground, vip, &others, PATIENCE).await?;
     } else {
@@ -147,107 +164,31 @@ async fn once(
         fabric::established(ground, protection).await?;
         fabric::leads_over(ground, vip, &all, PATIENCE).await?;
     }
-    more_answers(&probes).await?;
-    if disruption == Drain {
+    let mut misses = standing.check(ground, protection, disruption).await?;
+    Lookout::more_answers(&lookouts).await?;
+    if disruption.drains() {
         // What comes back is under load as well.
         give_back(ground, node, disruption).await?;
         fabric::leads_over(ground, vip, &all, PATIENCE).await?;
-        more_answers(&probes).await?;
+        Lookout::more_answers(&lookouts).await?;
     }
-    let mut misses = Vec::new();
-    for (router, probe) in probes {
-        let report = tokio::task::spawn_blocking(move || probe.stop()).await??;
-        let promise = promise(protection, disruption, router.software());
-        let seen = Seen::of(&report, begun);
-        println!("    {:>9}, {:<24} {:<5?} {seen}", disruption.name(), protection.name, router.software());
-        if let Err(miss) = promise.is_kept(&seen) {
+    for lookout in lookouts {
+        let router = lookout.router();
+        let outcome = lookout.end(begun).await?;
+        let (seen, moved) = (&outcome.seen, outcome.changes.len());
+        println!(
+            "    {:>11}, {:<24} {:<5?} {moved} changes, {seen}",
+            disruption.name(),
+            protection.name,
+            router.software()
+        );
+        if let Err(miss) = promise(protection, disruption, router.software()).is_kept(&outcome) {
             misses.push(format!("{:?}: {miss:#}", router.software()));
         }
     }
-    if disruption != Drain {
+    if !disruption.drains() {
         give_back(ground, node, disruption).await?;
     }
     fabric::established(ground, protection).await?;
     Ok(misses)
-}
-
-impl Promise {
-    fn is_kept(self, seen: &Seen) -> Result<()> {
-        match self {
-            Promise::Nothing => ensure!(seen.failures.is_empty(), "nothing was to fail, and {seen}"),
-            Self::Rehash(changes) => {
-                ensure!(seen.moments <= changes, "nothing was to fail but at {changes} changes of a route, and {seen}");
-                let broken = seen.failures.iter().all(|failure| *failure == Failure::Broken);
-                ensure!(broken, "nothing was to fail but what was under way, and {seen}: {:?}", seen.failures);
-            }
-            Promise::Outage(limit) => ensure!(seen.until_last <= limit, "no longer than {limit:?}, and {seen}"),
-        }
-        Ok(())
-    }
-}
-
-/// Does it, and tells when.
-async fn disrupt(ground: &Ground<'_>, node: &Node, disruption: Disruption) -> Result<SystemTime> {
-    let stage = ground.stage();
-    match disruption {
-        Upgrade => {
-            let (pods, begun) = (release::pods(stage, "speaker").await?, SystemTime::now());
-            let on_node = |pod: &k8s_openapi::api::core::v1::Pod| {
-                pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(node.name())
-            };
-            let pod = pods.iter().find(|(_, pod)| on_node(pod)).context("a speaker's pod")?.0;
-            stage.site.kubectl(&["--namespace", release::NAMESPACE, "delete", "pod", pod]).await?;
-            Ok(begun)
-        }
-        Kill => {
-            let speaker = release::speaker_on(node).await?;
-            let begun = SystemTime::now();
-            node.kill(speaker.lab_pid)?;
-            wait_for(PATIENCE, "the kubelet to start the speaker again", || async {
-                Ok((release::speaker_on(node).await?.lab_pid != speaker.lab_pid).then_some(()))
-            })
-            .await?;
-            Ok(begun)
-        }
-        Drain => {
-            let begun = SystemTime::now();
-            drain(ground, node, "=true").await?;
-            Ok(begun)
-        }
-        Shutdown => {
-            let begun = SystemTime::now();
-            drain(ground, node, "=true").await?;
-            let speaker = release::speaker_on(node).await?;
-            node.terminate(speaker.lab_pid)?;
-            wait_for(PATIENCE, "the speaker to have left", || async {
-                let processes = node.processes()?;
-                Ok((!processes.iter().any(|process| process.lab_pid == speaker.lab_pid)).then_some(()))
-            })
-            .await?;
-            node.cut_power().await?;
-            Ok(begun)
-        }
-        PowerCut => {
-            node.cable(false)?;
-            let begun = SystemTime::now();
-            node.cut_power().await?;
-            Ok(begun)
-        }
-    }
-}
-
-async fn give_back(ground: &Ground<'_>, node: &Node, disruption: Disruption) -> Result<()> {
-    if matches!(disruption, PowerCut | Shutdown) {
-        node.power_on().await?;
-        ground.stage().site.nodes_ready(PATIENCE).await?;
-    }
-    if matches!(disruption, Drain | Shutdown) {
-        drain(ground, node, "-").await?;
-    }
-    release::all_well(ground.stage(), PATIENCE).await
-}
-
-async fn drain(ground: &Ground<'_>, node: &Node, what: &str) -> Result<()> {
-    let annotation = format!("{}{what}", annotation::DRAIN);
-    ground.stage().site.kubectl(&["annotate", "node", node.name(), "--overwrite", &annotation]).await.map(drop)
 }
