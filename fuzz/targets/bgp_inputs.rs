@@ -142,7 +142,7 @@ impl Driver {
                     self.is_wanted = false;
                     self.put(Input::Stop(Stop::Deconfigured));
                 }
-                _ => {}
+                _ => self.put(Input::LinkDown(connection)),
             },
             14 => self.put(Input::Bfd([BfdState::Unknown, BfdState::Up, BfdState::Down][usize::from(value % 3)])),
             _ => self.put(Input::Configure(Box::new(config(value)))),

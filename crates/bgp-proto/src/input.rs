@@ -52,6 +52,10 @@ pub enum Input {
     Closed(ConnectionId),
     /// What BFD says has changed.
     Bfd(BfdState),
+    /// The link by which a connection runs to a peer that is directly on it has lost its carrier, or was taken down. An external session
+    /// ends at once and not when the hold timer expires; an internal one may find another way. No NOTIFICATION is sent: it could not
+    /// leave, and a peer that bridges restarts keeps the routes if the link is back before it has noticed.
+    LinkDown(ConnectionId),
 }
 
 /// What the machine wants done, in this order.

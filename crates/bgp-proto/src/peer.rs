@@ -132,6 +132,10 @@ impl Peer {
             }
             Input::Closed(id) => self.on_connection(id, Event::ConnectionFailed),
             Input::Bfd(state) => self.bfd(state),
+            Input::LinkDown(id) if !self.config.is_internal() => {
+                self.on_connection(id, Event::End(DownReason::LinkDown, None));
+            }
+            Input::LinkDown(_) => {}
         }
     }
 
@@ -486,6 +490,7 @@ fn ended_by_failure(reason: &DownReason) -> bool {
             | DownReason::Reconfigured
             | DownReason::Collision
             | DownReason::BfdDown
+            | DownReason::LinkDown
     )
 }
 

@@ -70,6 +70,9 @@ pub enum DownReason {
     /// BFD says that the path is down.
     #[error("BFD is down")]
     BfdDown,
+    /// The link to a direct external peer has lost its carrier.
+    #[error("the link to the peer is down")]
+    LinkDown,
     /// The peer sent more prefixes than it may.
     #[error("more than {limit} prefixes of {family}")]
     MaximumPrefixes {
@@ -104,6 +107,7 @@ impl DownReason {
             Self::Unexpected { .. } => "unexpected_message",
             Self::Collision => "collision",
             Self::BfdDown => "bfd_down",
+            Self::LinkDown => "link_down",
             Self::MaximumPrefixes { .. } => "maximum_prefixes",
             Self::PeerRestarted => "peer_restarted",
         }

@@ -10,8 +10,8 @@ use tracing::warn;
 
 use crate::backoff::Backoff;
 
-/// Messages that come within this time are one change. Chosen: pods come and go with interfaces of their own, many a second on a busy
-/// node, and an address that is half a second late as a next hop has hardly finished its detection of duplicates.
+/// Messages that come within this time after one are one further change. Chosen: pods come and go with interfaces of their own, many a
+/// second on a busy node, and an address that is half a second late as a next hop has hardly finished its detection of duplicates.
 const MERGE: Duration = Duration::from_millis(500);
 
 /// Counts changes for as long as it runs; reconnects by itself.
@@ -26,10 +26,17 @@ pub(crate) async fn follow(changes: watch::Sender<u64>) {
                 // Whatever was before nobody has seen.
                 changes.send_modify(|count| *count += 1);
                 backoff.succeeded();
+                // The first one is told at once: it may be a link that has lost its carrier. What follows close behind is one more change.
                 while messages.next().await.is_some() {
-                    tokio::time::sleep(MERGE).await;
-                    while messages.next().now_or_never().flatten().is_some() {}
                     changes.send_modify(|count| *count += 1);
+                    tokio::time::sleep(MERGE).await;
+                    let mut has_more = false;
+                    while messages.next().now_or_never().flatten().is_some() {
+                        has_more = true;
+                    }
+                    if has_more {
+                        changes.send_modify(|count| *count += 1);
+                    }
                 }
                 warn!("netlink connection ended");
             }

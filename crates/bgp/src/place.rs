@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::TryStreamExt as _;
 use ironlb_bgp_proto::OwnAddresses;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
+use rtnetlink::packet_route::link::LinkFlags;
 use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage};
 use rtnetlink::{Handle, RouteMessageBuilder, new_connection};
 use tokio::task::JoinSet;
@@ -22,6 +23,8 @@ pub(crate) struct Place {
     pub(crate) remote: SocketAddr,
     /// The name of the interface, where the kernel told it.
     pub(crate) interface: Option<String>,
+    /// The peer is on the link itself, and not behind a router.
+    pub(crate) is_direct: bool,
     /// Our address on the connection; of the other family, and link-local, those of the interface.
     pub(crate) own: OwnAddresses,
 }
@@ -38,7 +41,14 @@ impl Place {
             }
             Err(_) => Egress::default(),
         };
-        Self { local, remote, own: own(local.ip(), &egress), interface: egress.name }
+        Self { local, remote, own: own(local.ip(), &egress), is_direct: egress.is_direct, interface: egress.name }
+    }
+
+    /// Has the link to a peer that is directly on it lost its carrier, been taken down, or gone? What cannot be asked is taken to be well.
+    pub(crate) async fn has_lost_link(&self) -> bool {
+        let Some(name) = self.interface.as_ref().filter(|_| self.is_direct) else { return false };
+        let asked = tokio::time::timeout(ANSWER, is_up(name.clone())).await;
+        matches!(asked, Ok(Ok(false)))
     }
 }
 
@@ -68,6 +78,19 @@ async fn look(local: SocketAddr, remote: SocketAddr) -> Result<Egress, rtnetlink
     let usable = messages.iter().filter(|message| message.header.index == index && is_usable(message));
     let addresses = usable.filter_map(address_of).collect();
     Ok(Egress { name: name_of(index), is_direct, addresses })
+}
+
+async fn is_up(name: String) -> Result<bool, rtnetlink::Error> {
+    let (connection, handle, _messages) = new_connection().map_err(|_| rtnetlink::Error::RequestFailed)?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(connection);
+    let links = handle.link().get().match_name(name).execute();
+    match std::pin::pin!(links).try_next().await {
+        Ok(link) => Ok(link.is_none_or(|link| link.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp))),
+        // There is no such interface any more.
+        Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -libc::ENODEV => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 pub(crate) fn scope_of(address: SocketAddr) -> Option<u32> {

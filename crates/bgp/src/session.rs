@@ -67,6 +67,7 @@ enum Arrival {
     Dialled(ConnectionId, Result<(TcpStream, Place), DialError>),
     Admitted(Transport, std::io::Result<(TcpStream, Place)>),
     Placed(ConnectionId, Place),
+    LinkLost(ConnectionId),
 }
 
 /// What ended a wait.
@@ -281,6 +282,7 @@ impl Task {
                     Err(error) => self.report.cannot_admit(&error),
                 }
             }
+            Arrival::LinkLost(id) => self.tell(Input::LinkDown(id)),
             Arrival::Placed(id, place) => {
                 if let Some(connection) = self.connections.get_mut(&id).filter(|it| it.place != place) {
                     connection.place = place.clone();
@@ -302,11 +304,17 @@ impl Task {
         self.connections.insert(id, Connection::new(stream, place));
     }
 
-    /// The node's addresses may be others now.
+    /// The node's addresses may be others now, or a link down.
     fn place_again(&mut self) {
         for (id, connection) in &self.connections {
-            let (id, local, remote) = (*id, connection.place.local, connection.place.remote);
-            self.under_way.spawn(async move { Arrival::Placed(id, Place::find(local, remote).await) });
+            let (id, place) = (*id, connection.place.clone());
+            self.under_way.spawn(async move {
+                if place.has_lost_link().await {
+                    Arrival::LinkLost(id)
+                } else {
+                    Arrival::Placed(id, Place::find(place.local, place.remote).await)
+                }
+            });
         }
     }
 

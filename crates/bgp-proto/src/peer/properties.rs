@@ -28,6 +28,7 @@ enum Step {
     Desired(u8),
     Shutdown(bool),
     Bfd(u8),
+    LinkDown(usize),
     Configure(bool, bool, bool),
 }
 
@@ -41,6 +42,7 @@ fn steps(longest: usize) -> impl Strategy<Value = Vec<Step>> {
         1 => which.clone().prop_map(Step::Sent),
         12 => (which.clone(), 0_u8..10).prop_map(|(c, m)| Step::Message(c, m)),
         1 => (which.clone(), proptest::collection::vec(any::<u8>(), 0..64)).prop_map(|(c, b)| Step::Noise(c, b)),
+        1 => which.clone().prop_map(Step::LinkDown),
         2 => (which, 0_u8..10, 0_usize..120, any::<u8>()).prop_map(|(c, m, at, to)| Step::Mutated(c, m, at, to)),
         3 => Just(Step::Fetch),
         1 => Just(Step::Start),
@@ -130,6 +132,7 @@ impl Driver {
             Step::Reset => Input::Reset("x".into()),
             Step::Desired(count) => Input::Desired(routes(count)),
             Step::Shutdown(on) => Input::GracefulShutdown(on),
+            Step::LinkDown(which) => Input::LinkDown(connection(which)),
             Step::Bfd(state) => Input::Bfd([BfdState::Unknown, BfdState::Up, BfdState::Down][usize::from(state)]),
             Step::Configure(passive, strict, extended_messages) => {
                 let bfd = if strict { BfdUse::Strict } else { BfdUse::Off };

@@ -751,6 +751,24 @@ fn bfd_down_takes_the_session_along() {
 }
 
 #[test]
+fn a_link_that_is_down_ends_an_external_session_at_once_and_leaves_an_internal_one() {
+    let (mut rig, connection) = Rig::established(config(), &their_open(1));
+    rig.put(Input::LinkDown(ConnectionId(99)));
+    assert_eq!(rig.peer.state(), State::Established, "another connection's link");
+    rig.put(Input::LinkDown(connection));
+    assert_eq!((rig.told(), rig.down()), (None, Some(DownReason::LinkDown)));
+    assert!(rig.has_closed(connection));
+    rig.take();
+    rig.pass(SECOND);
+    assert!(rig.connecting().is_some(), "it goes on trying");
+    let internal = Config { peer_as: asn(64_512), ..config() };
+    let their_internal = Config::new(asn(64_512), asn(64_512), id(1)).open(false);
+    let (mut rig, connection) = Rig::established(internal, &their_internal);
+    rig.put(Input::LinkDown(connection));
+    assert_eq!(rig.peer.state(), State::Established);
+}
+
+#[test]
 fn strict_bfd_holds_the_open_back_and_loses_nothing_that_came_meanwhile() {
     let strict = Config { bfd: BfdUse::Strict, ..config() };
     let mut rig = Rig::started(strict.clone());

@@ -5,6 +5,7 @@
 //! them is the matrix's.
 
 mod bfd;
+mod link;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -126,7 +127,8 @@ async fn converse(network: &Network) -> Result<()> {
     unnumbered(network).await?;
     link_local(network).await?;
     discard_routes(network).await?;
-    bfd::beside(network).await
+    bfd::beside(network).await?;
+    link::lost(network).await
 }
 
 pub(crate) fn own(is_v6: bool) -> Result<IpAddr> {
