@@ -3,15 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use ironlb_api::BgpPeer;
 use ironlb_api::names::condition;
+use ironlb_api::{BgpConf, BgpPeer, Speaker};
 use ironlb_lab::probe::{Probe, Probing, Report};
 use ironlb_lab::router::{KernelRoute, NextHop};
 use ironlb_lab::{Neighbour, Router, RouterConfig, wait_for};
-use kube::api::Api;
+use kube::api::{Api, ListParams};
+use serde_json::json;
 
+use crate::fabric;
 use crate::ground::Ground;
 use crate::owner;
 use crate::release::{self, checkout};
@@ -26,6 +29,12 @@ const ROUTER: u32 = 50001;
 const PEER: &str = "router";
 /// How many connections are looked at. Chosen: with three ways chosen by a hash of the ports, one is missed once in 10^17 times.
 const CONNECTIONS: usize = 100;
+
+/// A router that is away: an address of the nodes' LAN that nobody has.
+const AWAY: &str = "192.168.0.239";
+/// So long nobody may write anything, and twelve times as long in `make soak`. Chosen: what an agent writes periodically it mostly writes
+/// every second or every thirty.
+const REST: Duration = Duration::from_secs(5);
 
 /// The whole of it.
 pub const SCENARIO: Scenario = Scenario {
@@ -59,6 +68,7 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     ground.condition("web-bgp", condition::ANNOUNCED, "True").await?;
     enters_by_all(ground, router, vip).await?;
     is_told(ground).await?;
+    is_at_rest(ground).await.context("at rest")?;
 
     ground.kubectl(&["delete", "service", "web-bgp"]).await?;
     wait_for(PATIENCE, "the router to forget the vip", || async {
@@ -172,7 +182,7 @@ async fn is_told(ground: &Ground<'_>) -> Result<()> {
         Ok(Some(()))
     })
     .await?;
-    let confs: Api<ironlb_api::BgpConf> = Api::all(stage.site.client());
+    let confs: Api<BgpConf> = Api::all(stage.site.client());
     wait_for(PATIENCE, "the BgpConf to show every node", || async {
         let status = confs.get("default").await?.status.unwrap_or_default();
         let shown = status.nodes_conf_status.unwrap_or_default();
@@ -198,4 +208,58 @@ async fn is_told(ground: &Ground<'_>) -> Result<()> {
         ensure!((alias - 5.0).abs() < f64::EPSILON, "OpenELB's number of Established is 5, not {alias}");
     }
     Ok(())
+}
+
+/// With a session up on each node and another router that is away, nobody writes anything of BGP's: neither counts nor another attempt
+/// to connect are news.
+async fn is_at_rest(ground: &Ground<'_>) -> Result<()> {
+    let stage = ground.stage();
+    let spec = json!({"conf": {"peerAs": ROUTER, "neighborAddress": AWAY}});
+    ground.apply(&fabric::object(ground, "BgpPeer", &ground.further("away"), spec)).await?;
+    let peers: Api<BgpPeer> = Api::all(stage.site.client());
+    wait_for(PATIENCE, "every node to have found that a router is not there", || async {
+        let conditions = peers.get(&ground.further("away")).await?.status.and_then(|status| status.conditions);
+        let told =
+            conditions.into_iter().flatten().find(|c| c.type_ == condition::ESTABLISHED).context("no condition")?;
+        let found = told.message.matches("cannot be reached").count();
+        ensure!(found == stage.site.nodes().len(), "{}", told.message);
+        Ok(Some(()))
+    })
+    .await?;
+    let rest = if stage.scale.everything { 12 * REST } else { REST };
+    let mut before = versions(stage).await?;
+    // What was on its way when all was told comes first: speakers write at most every two seconds.
+    let begun = Instant::now();
+    loop {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let now = versions(stage).await?;
+        if now == before {
+            break;
+        }
+        ensure!(begun.elapsed() < PATIENCE, "something is written every three seconds: {now:?}");
+        before = now;
+    }
+    tokio::time::sleep(rest).await;
+    let after = versions(stage).await?;
+    let written: Vec<&String> = after.keys().filter(|object| before.get(*object) != after.get(*object)).collect();
+    ensure!(before == after, "written within {rest:?} in which nothing happened: {written:?}");
+    ground.say(&format!("{} objects, none of them written in {rest:?}", after.len()));
+    ground.kubectl(&["delete", "bgppeer", &ground.further("away")]).await.map(drop)
+}
+
+/// The versions of all BgpConfs, BgpPeers and Speakers, by kind and name.
+async fn versions(stage: &Stage) -> Result<BTreeMap<String, String>> {
+    let client = stage.site.client();
+    let all = ListParams::default();
+    let mut versions = BTreeMap::new();
+    let confs =
+        Api::<BgpConf>::all(client.clone()).list(&all).await?.items.into_iter().map(|it| ("BgpConf", it.metadata));
+    let peers =
+        Api::<BgpPeer>::all(client.clone()).list(&all).await?.items.into_iter().map(|it| ("BgpPeer", it.metadata));
+    let speakers = Api::<Speaker>::all(client).list(&all).await?.items.into_iter().map(|it| ("Speaker", it.metadata));
+    for (kind, metadata) in confs.chain(peers).chain(speakers) {
+        let name = format!("{kind} {}", metadata.name.unwrap_or_default());
+        versions.insert(name, metadata.resource_version.context("it has no version")?);
+    }
+    Ok(versions)
 }
