@@ -4,6 +4,7 @@
 mod crds;
 mod expiry;
 mod leadership;
+mod references;
 mod watches;
 mod writes;
 
