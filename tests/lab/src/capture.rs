@@ -52,6 +52,8 @@ pub struct CapturedFrame {
     pub ether_type: u16,
     /// Where its packet was to go, if it carried one of IPv4.
     pub ipv4_destination: Option<Ipv4Addr>,
+    /// By what the packet is known again on its way: the identification of IPv4 and the first eight octets of what it carries.
+    pub ipv4_mark: Option<(u16, [u8; 8])>,
     /// It opens a TCP connection: SYN without ACK.
     pub is_opening: bool,
 }
@@ -109,10 +111,14 @@ impl Recording {
         self.frames.iter().filter(|frame| frame.source == mac && frame.at > after).copied().collect()
     }
 
-    /// How often a packet to this address crossed the LAN: several times if it went to and fro.
+    /// How often each packet to this address crossed the LAN: several times if it went to and fro.
     #[must_use]
-    pub fn crossings_to(&self, address: Ipv4Addr) -> usize {
-        self.frames.iter().filter(|frame| frame.ipv4_destination == Some(address)).count()
+    pub fn crossings_to(&self, address: Ipv4Addr) -> Vec<usize> {
+        let mut crossings: BTreeMap<_, usize> = BTreeMap::new();
+        for frame in self.frames.iter().filter(|frame| frame.ipv4_destination == Some(address)) {
+            *crossings.entry(frame.ipv4_mark).or_default() += 1;
+        }
+        crossings.into_values().collect()
     }
 
     /// How many TCP connections to this address each station was handed the opening of.
@@ -130,8 +136,10 @@ impl Recording {
         let Some((destination, source, ether_type)) = ethernet_header(bytes) else { return };
         let ipv4_destination = ipv4_destination(bytes).filter(|_| ether_type == 0x0800);
         let is_opening = ipv4_destination.is_some() && opens_tcp(bytes);
+        let ipv4_mark = ipv4_destination.and_then(|_| ipv4_mark(bytes));
         let at = received.at;
-        self.frames.push(CapturedFrame { at, source, destination, ether_type, ipv4_destination, is_opening });
+        let frame = CapturedFrame { at, source, destination, ether_type, ipv4_destination, ipv4_mark, is_opening };
+        self.frames.push(frame);
         if let Some(frame) = ArpFrame::parse(bytes) {
             self.arp.push(CapturedArp { at: received.at, frame });
         }
@@ -150,6 +158,15 @@ fn ipv4_destination(bytes: &[u8]) -> Option<Ipv4Addr> {
     let (_, rest) = bytes.split_at_checked(14 + 16)?;
     let (address, _) = rest.split_first_chunk::<4>()?;
     Some(Ipv4Addr::from(*address))
+}
+
+/// Octets 4 and 5 of the IPv4 header, and eight octets of what is behind it: the ports and the number of a segment of TCP, the number of
+/// a ping.
+fn ipv4_mark(bytes: &[u8]) -> Option<(u16, [u8; 8])> {
+    let (_, packet) = bytes.split_at_checked(14)?;
+    let identification = packet.get(4..)?.first_chunk::<2>()?;
+    let header = usize::from(packet.first()? & 0x0f) * 4;
+    Some((u16::from_be_bytes(*identification), *packet.get(header..)?.first_chunk::<8>()?))
 }
 
 /// Protocol 6 with SYN and without ACK (RFC 9293 section 3.1), behind a header of IPv4 without a fragment's offset.

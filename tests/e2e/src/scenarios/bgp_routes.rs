@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
+use ironlb_api::names::condition;
 use ironlb_lab::router::{NextHop, RoutePath};
 use ironlb_lab::{Neighbour, Router, RouterConfig, wait_for};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -34,7 +35,9 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     chosen_nodes(ground).await.context("chosen nodes")?;
     local(ground).await.context("externalTrafficPolicy Local")?;
     aggregate(ground, &nodes).await.context("an aggregate")?;
-    on_behalf(ground, &nodes).await.context("on behalf of nodes without a session")
+    on_behalf(ground, &nodes).await.context("on behalf of nodes without a session")?;
+    // The routes are looked at every ten seconds, in which the step before was shown.
+    discarded(ground).await.context("discard routes")
 }
 
 /// A pool of one address and a Service that has it.
@@ -264,16 +267,20 @@ async fn pods_on(ground: &Ground<'_>, wanted: &[(&str, usize)]) -> Result<()> {
     .await
 }
 
-/// One route for many vips; what is sent to an address that nobody has goes nowhere, where the docs' discard route is there.
+/// The aggregate of the pool `many`.
+const AGGREGATE: &str = "172.22.10.0/24";
+
+/// One route for many vips. Without a discard route that is told; with the rules of `docs/bgp.md`, what is sent to an address or a port
+/// that nobody uses crosses the LAN once, and the nodes' own processes reach the vips.
 async fn aggregate(ground: &Ground<'_>, nodes: &[&str]) -> Result<()> {
     let site = &ground.stage().site;
-    pool(ground, "many", "172.22.10.0/24", json!({"bgp": {"aggregationLength": 24}})).await?;
+    pool(ground, "many", AGGREGATE, json!({"bgp": {"aggregationLength": 24}})).await?;
     for name in ["many-1", "many-2"] {
         ground.apply(&crate::manifests::service(name, &ground.further("many"), "")).await?;
     }
     let vips = [ground.served("many-1").await?, ground.served("many-2").await?];
     for router in site.routers() {
-        paths(router, "172.22.10.0/24", |paths| count(paths, nodes.len())).await?;
+        paths(router, AGGREGATE, |paths| count(paths, nodes.len())).await?;
         for vip in vips {
             ensure!(
                 !router.kernel_routes().await?.iter().any(|route| route.destination == vip.to_string()),
@@ -281,23 +288,76 @@ async fn aggregate(ground: &Ground<'_>, nodes: &[&str]) -> Result<()> {
             );
         }
     }
+    discards_are_missed(ground, Some(nodes.len())).await?;
+    let told = ground.cluster_event(&ground.further("many"), condition::DISCARD_ROUTE_MISSING).await?;
+    ensure!(told.contains(AGGREGATE), "the Event says {told}");
+    // A way back to the router, as a node's default route often is one.
+    let back = site.router(1).ipv4().to_string();
     for node in site.nodes() {
-        node.exec(&["ip", "route", "replace", "blackhole", "172.22.10.0/24"]).await?;
-        // A way back to the router, as a node's default route often is one.
-        let router = site.router(1).ipv4().to_string();
-        node.exec(&["ip", "route", "replace", "172.22.0.0/16", "via", &router]).await?;
+        node.exec(&["ip", "route", "replace", "172.22.0.0/16", "via", &back]).await?;
     }
+    let looping = crossings(ground, vips[0]).await?;
+    ensure!(looping.iter().any(|times| *times > 2), "without a discard route packets cross the LAN {looping:?} times");
+    for node in site.nodes() {
+        for rule in DISCARD {
+            node.exec(&[["ip", "rule", "add"].as_slice(), rule].concat()).await?;
+        }
+    }
+    let crossings = crossings(ground, vips[0]).await?;
+    println!("    without discard routes packets crossed the LAN {looping:?} times, with them {crossings:?}");
+    ensure!(
+        crossings.len() >= 4 && crossings.iter().all(|times| *times <= 2),
+        "they crossed the LAN {crossings:?} times"
+    );
+    let connect = format!("echo > /dev/tcp/{}/80", vips[0]);
+    site.nodes()[0].exec(&["timeout", "2", "bash", "-c", &connect]).await.context("from a node itself")?;
+    Ok(())
+}
+
+/// The rules of `docs/bgp.md`: what a node forwards to the aggregate is discarded, what it sends itself is not.
+const DISCARD: [&[&str]; 2] =
+    [&["pref", "100", "iif", "lo", "to", AGGREGATE, "lookup", "main"], &["pref", "101", "to", AGGREGATE, "blackhole"]];
+
+/// Waits until the Eip says that so many nodes lack a discard route, or none.
+async fn discards_are_missed(ground: &Ground<'_>, nodes: Option<usize>) -> Result<()> {
+    wait_for(PATIENCE, &format!("the Eip to miss the discard routes of {nodes:?} nodes"), || async {
+        let conditions = ground.eip_status(&ground.further("many")).await?.conditions.unwrap_or_default();
+        let told = conditions.iter().find(|shown| shown.type_ == condition::DISCARD_ROUTE_MISSING);
+        let begins = nodes.map(|nodes| format!("{nodes} nodes ("));
+        let is_so = match &begins {
+            Some(begins) => told.is_some_and(|told| told.message.starts_with(begins)),
+            None => told.is_none(),
+        };
+        ensure!(is_so, "{told:?}");
+        Ok(Some(()))
+    })
+    .await
+}
+
+/// How often each of a few packets to an unused address of the aggregate, and to a port that a vip does not serve, crosses the LAN.
+async fn crossings(ground: &Ground<'_>, vip: Ipv4Addr) -> Result<Vec<usize>> {
+    let client = ground.stage().site.router(1).client()?;
     let unused: Ipv4Addr = "172.22.10.200".parse()?;
     let mut capture = ground.stage().capture(&ground.record("unused"))?;
     // Nobody is to answer.
-    let _ = site.router(1).client()?.exec(&["ping", "-c", "3", "-i", "0.2", "-W", "1", &unused.to_string()]).await;
-    let crossings = capture.look(|recording| recording.crossings_to(unused))?;
-    for node in site.nodes() {
+    let _ = client.exec(&["ping", "-c", "3", "-i", "0.2", "-W", "1", &unused.to_string()]).await;
+    let before = capture.look(|recording| recording.crossings_to(vip).len())?;
+    ensure!(before == 0, "{before} packets to {vip} that nobody sent");
+    // Shorter than until the opening is sent again.
+    let _ = client.exec(&["timeout", "0.8", "bash", "-c", &format!("echo > /dev/tcp/{vip}/81")]).await;
+    capture.look(|recording| [recording.crossings_to(unused), recording.crossings_to(vip)].concat()).map_err(Into::into)
+}
+
+/// The Eip says that all is well, and the nodes are as before.
+async fn discarded(ground: &Ground<'_>) -> Result<()> {
+    let outcome = discards_are_missed(ground, None).await;
+    for node in ground.stage().site.nodes() {
         node.exec(&["ip", "route", "del", "172.22.0.0/16"]).await?;
-        node.exec(&["ip", "route", "del", "blackhole", "172.22.10.0/24"]).await?;
+        for rule in DISCARD {
+            node.exec(&[["ip", "rule", "del"].as_slice(), rule].concat()).await?;
+        }
     }
-    ensure!((3..=6).contains(&crossings), "3 packets to an unused address crossed the LAN {crossings} times");
-    Ok(())
+    outcome
 }
 
 /// The session of one node carries the next hops of the others.
