@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Condition, NodeName, OwnSide, Peering, ResourceVersion, WallTime};
 
 /// A BgpConf; only the one named `default` is used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BgpConf {
     /// The name.
     pub name: String,
@@ -31,7 +31,7 @@ pub struct BgpConf {
 }
 
 /// A BgpPeer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BgpPeer {
     /// The name.
     pub name: String,

@@ -45,8 +45,8 @@ pub use mac::MacAddr;
 pub use names::{EipName, InterfaceName, NamespaceName, NodeName, ServiceId};
 pub use node::{DrainCause, Namespace, Node};
 pub use peering::{
-    AsPathSettings, Asn, BfdSettings, Distance, FamilySettings, GracefulRestart, Neighbor, OwnSide, Password, Peering,
-    PrivateAs, RouteSettings, SessionTimers,
+    AsPathSettings, Asn, BGP_PORT, BfdSettings, Distance, FamilySettings, GracefulRestart, Neighbor, OwnSide, Password,
+    Peering, PrivateAs, RouteSettings, SessionTimers,
 };
 pub use policy::{
     Chain, Comparison, Disposition, MatchOption, Pattern, Policy, PrefixRange, RouteAction, RouteCondition, SetOption,

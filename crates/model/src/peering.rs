@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{InterfaceName, IpFamily, Selector};
 
+/// The port of BGP (RFC 4271 section 2).
+pub const BGP_PORT: u16 = 179;
+
 /// An autonomous system number; 0 is none (RFC 7607).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Asn(NonZeroU32);
@@ -99,6 +102,32 @@ pub struct Peering {
     pub as_path: AsPathSettings,
 }
 
+impl Peering {
+    /// One that says who is at the other end and nothing else: all the rest is as in a BgpPeer that leaves it out.
+    #[must_use]
+    pub fn new(neighbor: Neighbor, asn: Asn) -> Self {
+        let families = neighbor.families().into_iter().map(|family| (family, FamilySettings::UNLISTED)).collect();
+        Self {
+            neighbor,
+            asn,
+            local_asn: None,
+            password: None,
+            admin_down: false,
+            distance: Distance::default(),
+            timers: SessionTimers::default(),
+            passive: false,
+            port: BGP_PORT,
+            graceful_restart: None,
+            families,
+            node_selector: None,
+            bfd: None,
+            source_address: None,
+            next_hop_self: false,
+            as_path: AsPathSettings::default(),
+        }
+    }
+}
+
 /// How a peer is addressed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Neighbor {
@@ -113,6 +142,19 @@ pub enum Neighbor {
     },
     /// Whoever is at the other end of an interface: an unnumbered peer, found by its router advertisements.
     Interface(InterfaceName),
+}
+
+impl Neighbor {
+    /// What is negotiated with it where no family is listed.
+    #[must_use]
+    pub fn families(&self) -> BTreeSet<IpFamily> {
+        match self {
+            Self::Address(address) => [IpFamily::of(*address)].into(),
+            Self::LinkLocal { .. } => [IpFamily::V6].into(),
+            // An unnumbered peer has no family of its own; IPv4 takes an IPv6 next hop there (RFC 8950).
+            Self::Interface(_) => [IpFamily::V4, IpFamily::V6].into(),
+        }
+    }
 }
 
 impl fmt::Display for Neighbor {
@@ -203,6 +245,11 @@ pub struct FamilySettings {
     pub add_path_send: u8,
     /// `mpGracefulRestart` is off: the peer is not asked to keep its routes over a restart.
     pub without_restart: bool,
+}
+
+impl FamilySettings {
+    /// Of each family of a peer that lists none: OpenELB's default.
+    pub const UNLISTED: Self = Self { add_path_send: 10, without_restart: false };
 }
 
 /// What is done to the AS path of a route on its way to an external peer, once a policy has made it. The own number always stays.

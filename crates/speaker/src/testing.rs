@@ -1,10 +1,9 @@
 //! What tests of this crate share.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use ironlb_model::{AsPathSettings, Asn, Distance, IpFamily, Neighbor, Peering, SessionTimers};
+use ironlb_model::{Asn, Neighbor, Peering};
 
 /// Values to decide on.
 #[expect(dead_code, reason = "other crates' tests use the rest")]
@@ -13,24 +12,7 @@ pub(crate) mod site;
 
 /// The spec of a BgpPeer with nothing out of the ordinary.
 pub(crate) fn peering() -> Peering {
-    Peering {
-        neighbor: Neighbor::Address(site::ip("192.0.2.254")),
-        asn: Asn::new(65_000).expect("a literal"),
-        local_asn: None,
-        password: None,
-        admin_down: false,
-        distance: Distance::default(),
-        timers: SessionTimers::default(),
-        passive: false,
-        port: 179,
-        graceful_restart: None,
-        families: BTreeMap::from([(IpFamily::V4, ironlb_model::FamilySettings::default())]),
-        node_selector: None,
-        bfd: None,
-        source_address: None,
-        next_hop_self: false,
-        as_path: AsPathSettings::default(),
-    }
+    Peering::new(Neighbor::Address(site::ip("192.0.2.254")), Asn::new(65_000).expect("a literal"))
 }
 
 /// A folder of its own for one test, gone with it.

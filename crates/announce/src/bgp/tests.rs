@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use ironlb_model::{
     Announcement, AsPathSettings, Asn, BgpConf, BgpPeer, BgpReport, Chain, Disposition, DrainCause, Eip,
-    FamilySettings, IpFamily, Neighbor, NodeName, OwnSide, Peering, Prefix, PrivateAs, ResourceVersion, RouteAction,
-    Selector, SessionTimers, Statement, Timestamp, TrafficPolicy,
+    FamilySettings, IpFamily, Neighbor, NodeName, OwnSide, Peering, Prefix, PrivateAs, RouteAction, Selector,
+    Statement, Timestamp, TrafficPolicy,
 };
 
 use super::*;
@@ -21,52 +21,15 @@ fn own_side() -> OwnSide {
 }
 
 fn conf(own_side: OwnSide) -> Arc<BgpConf> {
-    Arc::new(BgpConf {
-        name: "default".to_owned(),
-        uid: String::new(),
-        version: ResourceVersion(1),
-        generation: 1,
-        has_openelb_finalizer: false,
-        own_side: Some(own_side),
-        nodes: BTreeMap::new(),
-        conditions: Vec::new(),
-        condition_times: BTreeMap::new(),
-    })
+    Arc::new(BgpConf { name: "default".to_owned(), own_side: Some(own_side), ..BgpConf::default() })
 }
 
 fn peering(address: &str, asn: u32) -> Peering {
-    Peering {
-        neighbor: Neighbor::Address(ip(address)),
-        asn: Asn::new(asn).unwrap(),
-        local_asn: None,
-        password: None,
-        admin_down: false,
-        distance: ironlb_model::Distance::default(),
-        timers: SessionTimers::default(),
-        passive: false,
-        port: 179,
-        graceful_restart: None,
-        families: [(IpFamily::V4, FamilySettings { add_path_send: 10, ..FamilySettings::default() })].into(),
-        node_selector: None,
-        bfd: None,
-        source_address: None,
-        next_hop_self: false,
-        as_path: AsPathSettings::default(),
-    }
+    Peering::new(Neighbor::Address(ip(address)), Asn::new(asn).unwrap())
 }
 
 fn put_peer(snapshot: &mut Snapshot, name: &str, peering: Peering) {
-    let peer = BgpPeer {
-        name: name.to_owned(),
-        uid: String::new(),
-        version: ResourceVersion(1),
-        generation: 1,
-        has_openelb_finalizer: false,
-        peering: Some(peering),
-        nodes: BTreeSet::new(),
-        conditions: Vec::new(),
-        condition_times: BTreeMap::new(),
-    };
+    let peer = BgpPeer { name: name.to_owned(), peering: Some(peering), ..BgpPeer::default() };
     snapshot.bgp_peers.insert(name.to_owned(), Arc::new(peer));
 }
 

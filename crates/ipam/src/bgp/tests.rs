@@ -1,58 +1,23 @@
 use std::sync::Arc;
 
-use ironlb_model::{
-    AsPathSettings, Asn, Distance, FamilySettings, IpFamily, Issue, Neighbor, OwnSide, Peering, ResourceVersion,
-    SessionTimers,
-};
+use ironlb_model::{Asn, Issue, Neighbor, OwnSide, Peering};
 
 use super::*;
 use crate::testing::*;
 
 fn peer(name: &str, nodes: &[&str]) -> Arc<BgpPeer> {
-    let peering = Peering {
-        neighbor: Neighbor::Address(ip("192.0.2.254")),
-        asn: Asn::new(65001).unwrap(),
-        local_asn: None,
-        password: None,
-        admin_down: false,
-        distance: Distance::default(),
-        timers: SessionTimers::default(),
-        passive: false,
-        port: 179,
-        graceful_restart: None,
-        families: [(IpFamily::V4, FamilySettings::default())].into(),
-        node_selector: None,
-        bfd: None,
-        source_address: None,
-        next_hop_self: false,
-        as_path: AsPathSettings::default(),
-    };
+    let peering = Peering::new(Neighbor::Address(ip("192.0.2.254")), Asn::new(65001).unwrap());
     Arc::new(BgpPeer {
         name: name.to_owned(),
-        uid: "u".to_owned(),
-        version: ResourceVersion(1),
-        generation: 1,
-        has_openelb_finalizer: false,
         peering: Some(peering),
         nodes: nodes.iter().map(|node| NodeName::from(*node)).collect(),
-        conditions: Vec::new(),
-        condition_times: BTreeMap::new(),
+        ..BgpPeer::default()
     })
 }
 
 fn conf(own_side: OwnSide, nodes: &[(&str, &str)]) -> BgpConf {
     let nodes = nodes.iter().map(|(node, id)| (NodeName::from(*node), id.parse().ok()));
-    BgpConf {
-        name: "default".to_owned(),
-        uid: String::new(),
-        version: ResourceVersion(1),
-        generation: 1,
-        has_openelb_finalizer: false,
-        own_side: Some(own_side),
-        nodes: nodes.collect(),
-        conditions: Vec::new(),
-        condition_times: BTreeMap::new(),
-    }
+    BgpConf { name: "default".to_owned(), own_side: Some(own_side), nodes: nodes.collect(), ..BgpConf::default() }
 }
 
 fn own_side() -> OwnSide {

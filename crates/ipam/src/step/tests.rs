@@ -184,14 +184,10 @@ fn openelbs_record_is_not_written_over_before_everyone_has_his_address_back() {
 fn conf(name: &str, has_openelb_finalizer: bool) -> (String, Arc<BgpConf>) {
     let conf = BgpConf {
         name: name.to_owned(),
-        uid: String::new(),
         version: ResourceVersion(1),
         generation: 3,
         has_openelb_finalizer,
-        own_side: None,
-        nodes: [].into(),
-        conditions: Vec::new(),
-        condition_times: BTreeMap::new(),
+        ..BgpConf::default()
     };
     (name.to_owned(), Arc::new(conf))
 }

@@ -6,7 +6,7 @@ use ironlb_bgp_proto::codec::Notification;
 use ironlb_bgp_proto::{BfdUse, Down, DownReason, Family, NextHop, PathId};
 use ironlb_model::{
     Announcement, Asn, BfdSettings, BgpConf, BgpPeer, BgpReport, FamilySettings, GracefulRestart, IpFamily, Neighbor,
-    OwnSide, Password, Peering, ResourceVersion, Selector, Timestamp,
+    OwnSide, Password, Peering, Selector, Timestamp,
 };
 
 use super::keys::News;
@@ -24,30 +24,10 @@ fn with_peers(peers: &[(&str, Peering)]) -> Snapshot {
         families: [IpFamily::V4, IpFamily::V6].into(),
         ..OwnSide::default()
     };
-    let conf = BgpConf {
-        name: "default".to_owned(),
-        uid: String::new(),
-        version: ResourceVersion(1),
-        generation: 1,
-        has_openelb_finalizer: false,
-        own_side: Some(own_side),
-        nodes: BTreeMap::new(),
-        conditions: Vec::new(),
-        condition_times: BTreeMap::new(),
-    };
+    let conf = BgpConf { name: "default".to_owned(), own_side: Some(own_side), ..BgpConf::default() };
     snapshot.bgp_confs.insert(conf.name.clone(), Arc::new(conf));
     for (name, peering) in peers {
-        let peer = BgpPeer {
-            name: (*name).to_owned(),
-            uid: String::new(),
-            version: ResourceVersion(1),
-            generation: 1,
-            has_openelb_finalizer: false,
-            peering: Some(peering.clone()),
-            nodes: BTreeSet::new(),
-            conditions: Vec::new(),
-            condition_times: BTreeMap::new(),
-        };
+        let peer = BgpPeer { name: (*name).to_owned(), peering: Some(peering.clone()), ..BgpPeer::default() };
         snapshot.bgp_peers.insert((*name).to_owned(), Arc::new(peer));
     }
     snapshot

@@ -42,14 +42,9 @@ fn everything(nodes: u32, services: u32, number: u32) -> Snapshot {
         let peering = Peering { password: Some(password), ..peering() };
         let peer = BgpPeer {
             name: name.to_owned(),
-            uid: String::new(),
             version: ironlb_model::ResourceVersion(u64::from(number)),
-            generation: 1,
-            has_openelb_finalizer: false,
             peering: Some(peering),
-            nodes: BTreeSet::new(),
-            conditions: Vec::new(),
-            condition_times: BTreeMap::new(),
+            ..BgpPeer::default()
         };
         all.bgp_peers.insert(name.to_owned(), Arc::new(peer));
     }

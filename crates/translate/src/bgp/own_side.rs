@@ -4,14 +4,11 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use ironlb_api as api;
-use ironlb_model::{IpFamily, IssueReason, OwnSide};
+use ironlb_model::{BGP_PORT, IpFamily, IssueReason, OwnSide};
 
 use super::fields::{Faults, asn};
 use super::without_effect;
 use crate::address;
-
-/// The port of BGP (RFC 4271 section 2).
-const BGP_PORT: u16 = 179;
 
 /// Reads it; what cannot be read is as if it were absent, and told.
 pub(super) fn own_side(spec: &api::BgpConfSpec, faults: &mut Faults) -> OwnSide {

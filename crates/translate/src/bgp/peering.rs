@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use ironlb_api as api;
 use ironlb_model::{
-    AsPathSettings, BfdSettings, Distance, FamilySettings, IpFamily, IssueReason, Neighbor, Password, Peering,
-    PrivateAs, SessionTimers,
+    AsPathSettings, BGP_PORT, BfdSettings, Distance, FamilySettings, IpFamily, IssueReason, Neighbor, Password,
+    Peering, PrivateAs, SessionTimers,
 };
 
 use super::fields::{Faults, asn};
@@ -15,17 +15,11 @@ use super::without_effect;
 use crate::interface;
 use crate::quote::quoted;
 
-/// The port of BGP (RFC 4271 section 2).
-const BGP_PORT: u16 = 179;
-
 /// The key in a Secret when none is named.
 const PASSWORD_KEY: &str = "password";
 
 /// The kernel takes keys of TCP MD5 up to this length (`TCP_MD5SIG_MAXKEYLEN`).
 const MAX_PASSWORD: usize = 80;
-
-/// How many paths are offered where a BgpPeer lists no family: OpenELB's default.
-const DEFAULT_SEND_MAX: u8 = 10;
 
 /// Reads it; `None` where there is nobody to have a session with, or none that its writer would want.
 pub(super) fn peering(spec: &api::BgpPeerSpec, faults: &mut Faults) -> Option<Peering> {
@@ -216,17 +210,14 @@ fn timers(given: Option<&api::bgp_peer::Timers>, faults: &mut Faults) -> Session
 }
 
 fn families(spec: &api::BgpPeerSpec, neighbor: &Neighbor, faults: &mut Faults) -> BTreeMap<IpFamily, FamilySettings> {
-    let own = match neighbor {
-        Neighbor::Address(address) => vec![IpFamily::of(*address)],
-        Neighbor::LinkLocal { .. } => vec![IpFamily::V6],
-        // An unnumbered peer has no family of its own; IPv4 takes an IPv6 next hop there (RFC 8950).
-        Neighbor::Interface(_) => vec![IpFamily::V4, IpFamily::V6],
-    };
+    let own = neighbor.families();
     let listed = spec.afi_safis.as_deref().unwrap_or_default();
     if listed.is_empty() {
         let old = spec.add_paths.as_ref().and_then(|paths| paths.send_max);
-        let send_max = send_max("spec.addPaths.sendMax", old, faults).unwrap_or(DEFAULT_SEND_MAX);
-        let settings = FamilySettings { add_path_send: send_max, ..FamilySettings::default() };
+        let mut settings = FamilySettings::UNLISTED;
+        if let Some(send_max) = send_max("spec.addPaths.sendMax", old, faults) {
+            settings.add_path_send = send_max;
+        }
         return own.into_iter().map(|family| (family, settings)).collect();
     }
     let mut read = BTreeMap::new();
@@ -238,8 +229,8 @@ fn families(spec: &api::BgpPeerSpec, neighbor: &Neighbor, faults: &mut Faults) -
         let named = family.map(|family| (family.afi.as_deref(), family.safi.as_deref().unwrap_or("SAFI_UNICAST")));
         let families = match named {
             None | Some((None | Some(""), _)) => own.clone(),
-            Some((Some("AFI_IP"), "SAFI_UNICAST" | "")) => vec![IpFamily::V4],
-            Some((Some("AFI_IP6"), "SAFI_UNICAST" | "")) => vec![IpFamily::V6],
+            Some((Some("AFI_IP"), "SAFI_UNICAST" | "")) => [IpFamily::V4].into(),
+            Some((Some("AFI_IP6"), "SAFI_UNICAST" | "")) => [IpFamily::V6].into(),
             Some((Some(afi), safi)) => {
                 let said = format!(
                     "{} with {} is not served: write AFI_IP or AFI_IP6 with SAFI_UNICAST",

@@ -31,8 +31,8 @@ fn the_smallest_peer_has_openelbs_defaults() {
     let (read, faults) = read(with(json!({})));
     let read = read.unwrap();
     assert_eq!(faults, [""; 0]);
-    assert_eq!(read.neighbor, Neighbor::Address("192.0.2.1".parse().unwrap()));
-    assert_eq!((Some(read.asn), read.local_asn, read.port), (Asn::new(65001), None, 179));
+    assert_eq!(read, Peering::new(Neighbor::Address("192.0.2.1".parse().unwrap()), Asn::new(65001).unwrap()));
+    assert_eq!((read.local_asn, read.port), (None, 179));
     assert_eq!(read.families, [(IpFamily::V4, FamilySettings { add_path_send: 10, without_restart: false })].into());
     assert_eq!((read.timers.hold_time, read.timers.connect_retry), (seconds(90), seconds(5)));
     assert_eq!((read.distance, read.passive, read.admin_down, read.bfd), (Distance::Default, false, false, None));
@@ -87,7 +87,9 @@ fn neighbours_come_by_address_link_local_address_and_interface() {
         (json!({"peerAs": 1}), None),
     ] {
         let (read, faults) = read(json!({"conf": conf.clone()}));
-        assert_eq!(read.map(|peering| peering.neighbor.to_string()).as_deref(), want, "{conf}");
+        assert_eq!(read.as_ref().map(|peering| peering.neighbor.to_string()).as_deref(), want, "{conf}");
+        let ordinary = read.as_ref().map(|peering| Peering::new(peering.neighbor.clone(), peering.asn));
+        assert_eq!(read, ordinary, "nothing else is said");
         assert_eq!(faults.is_empty(), want.is_some(), "{conf}: {faults:?}");
     }
 }
