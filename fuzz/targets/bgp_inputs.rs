@@ -2,10 +2,13 @@
 //! wanted always has something under way.
 #![no_main]
 
-use std::collections::BTreeSet;
+#[path = "../../crates/bgp-proto/src/peer/properties/driver.rs"]
+mod driver;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use driver::Driver;
 use ironlb_bgp_proto::codec::{Notification, RefreshKind, RouteRefresh, keepalive, split};
 use ironlb_bgp_proto::{
     Asn, Attributes, BfdState, BfdUse, Config, ConnectionId, Input, NextHop, Output, OwnAddresses, Peer, RestartConfig,
@@ -51,116 +54,48 @@ fn message(number: u8) -> Vec<u8> {
     }
 }
 
-/// What a driver knows.
-struct Driver {
-    peer: Peer,
-    now: Timestamp,
-    open: Vec<ConnectionId>,
-    closed: BTreeSet<ConnectionId>,
-    state: State,
-    is_wanted: bool,
+fn step(driver: &mut Driver, step: u8, value: u8, rest: &mut &[u8]) -> Result<(), String> {
+    let connection = driver.connection(usize::from(value & 3));
+    let input = match step % 16 {
+        0 | 1 => {
+            let wait = if step & 16 == 0 { u64::from(value) * 40 } else { u64::from(value) * 400 };
+            return driver.wait(Duration::from_millis(wait));
+        }
+        2 | 3 => Input::Connected(connection),
+        4 => return driver.accept(),
+        5 => Input::Closed(connection),
+        6 => Input::Sent(connection),
+        7..=9 => Input::Received(connection, message(value >> 2)),
+        10 => {
+            let bytes;
+            (bytes, *rest) = rest.split_at(rest.len().min(usize::from(value)));
+            Input::Received(connection, bytes.to_vec())
+        }
+        11 => return driver.fetch(),
+        12 => Input::Desired(routes(value)),
+        13 => match value % 5 {
+            0 => Input::Reset("x".into()),
+            1 => Input::GracefulShutdown(value & 16 != 0),
+            2 => Input::Stop(if value & 16 == 0 { Stop::Quiet } else { Stop::Shutdown("x".into()) }),
+            3 => Input::Stop(Stop::Deconfigured),
+            _ => Input::LinkDown(connection),
+        },
+        14 => Input::Bfd([BfdState::Unknown, BfdState::Up, BfdState::Down][usize::from(value % 3)]),
+        _ => Input::Configure(Box::new(config(value))),
+    };
+    driver.put(input)
 }
 
-impl Driver {
-    fn put(&mut self, input: Input) {
-        self.peer.handle_input(self.now, input);
-        self.drain();
-    }
-
-    fn drain(&mut self) {
-        while let Some(output) = self.peer.poll_output() {
-            match output {
-                Output::Connect(id) => {
-                    assert!(!self.closed.contains(&id));
-                    self.open.push(id);
-                }
-                Output::Write(id, bytes) => {
-                    assert!(self.open.contains(&id), "writes to a connection that is closed");
-                    assert!(split(&bytes, u16::MAX).is_ok_and(|frame| frame.is_some()));
-                }
-                Output::Close(id) => {
-                    self.open.retain(|open| *open != id);
-                    assert!(self.closed.insert(id), "closed twice");
-                }
-                Output::State { from, to } => {
-                    assert!(from == self.state && to != from);
-                    self.state = to;
-                }
-                Output::Up(_) => assert_eq!(self.state, State::Established),
-                Output::Down(_) | Output::Notice(_) => {}
-            }
-        }
-        assert!(self.open.len() <= 2, "{:?}", self.open);
-        assert_eq!(self.state, self.peer.state());
-        assert_eq!(self.state == State::Established, self.peer.negotiated().is_some());
-        let has_way = self.peer.poll_timeout().is_some()
-            || self.state != State::Idle && (!self.open.is_empty() || self.peer.config().passive);
-        assert!(!self.is_wanted || has_way, "stuck in {:?}", self.state);
-    }
-
-    fn step(&mut self, step: u8, value: u8, rest: &mut &[u8]) {
-        let connection = self.open.get(usize::from(value & 3)).copied().unwrap_or(ConnectionId(999));
-        match step % 16 {
-            0 | 1 => {
-                let wait = if step & 16 == 0 { u64::from(value) * 40 } else { u64::from(value) * 400 };
-                self.now = self.now + Duration::from_millis(wait);
-                self.peer.handle_timeout(self.now);
-                self.drain();
-            }
-            2 | 3 => self.put(Input::Connected(connection)),
-            4 => {
-                let id = self.peer.next_connection();
-                self.open.push(id);
-                self.put(Input::Accepted(id));
-            }
-            5 => {
-                self.open.retain(|open| *open != connection);
-                self.put(Input::Closed(connection));
-            }
-            6 => self.put(Input::Sent(connection)),
-            7..=9 => self.put(Input::Received(connection, message(value >> 2))),
-            10 => {
-                let bytes;
-                (bytes, *rest) = rest.split_at(rest.len().min(usize::from(value)));
-                self.put(Input::Received(connection, bytes.to_vec()));
-            }
-            11 => {
-                while let Some((id, bytes)) = self.peer.poll_update(self.now) {
-                    assert!(self.open.contains(&id) && bytes.len() >= 19);
-                }
-                self.drain();
-            }
-            12 => self.put(Input::Desired(routes(value))),
-            13 => match value % 5 {
-                0 => self.put(Input::Reset("x".into())),
-                1 => self.put(Input::GracefulShutdown(value & 16 != 0)),
-                2 => {
-                    self.is_wanted = false;
-                    self.put(Input::Stop(if value & 16 == 0 { Stop::Quiet } else { Stop::Shutdown("x".into()) }));
-                }
-                3 => {
-                    self.is_wanted = false;
-                    self.put(Input::Stop(Stop::Deconfigured));
-                }
-                _ => self.put(Input::LinkDown(connection)),
-            },
-            14 => self.put(Input::Bfd([BfdState::Unknown, BfdState::Up, BfdState::Down][usize::from(value % 3)])),
-            _ => self.put(Input::Configure(Box::new(config(value)))),
-        }
-    }
-}
-
-fuzz_target!(|data: &[u8]| {
-    let Some((bits, mut rest)) = data.split_first() else { return };
-    let now = Timestamp::from_millis(1);
-    let peer = Peer::new(config(*bits), 5, bits & 64 != 0);
-    let (open, closed) = (Vec::new(), BTreeSet::new());
-    let mut driver = Driver { peer, now, open, closed, state: State::Idle, is_wanted: false };
-    driver.put(Input::Desired(routes(3)));
-    driver.put(Input::Start);
-    driver.is_wanted = true;
-    while let [step, value, after @ ..] = rest {
+fn run(data: &[u8]) -> Result<(), String> {
+    let Some((bits, mut rest)) = data.split_first() else { return Ok(()) };
+    let mut driver = Driver::new(Peer::new(config(*bits), 5, bits & 64 != 0));
+    driver.put(Input::Desired(routes(3)))?;
+    driver.put(Input::Start)?;
+    while let [kind, value, after @ ..] = rest {
         rest = after;
-        driver.step(*step, *value, &mut rest);
+        step(&mut driver, *kind, *value, &mut rest)?;
     }
-});
+    Ok(())
+}
+
+fuzz_target!(|data: &[u8]| run(data).expect("what holds everywhere"));
