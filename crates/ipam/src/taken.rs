@@ -195,18 +195,27 @@ fn free_from(
     avoid_buggy: bool,
 ) -> Option<IpAddr> {
     let from = from?;
+    let is_kept_back = |address: IpAddr| (avoid_buggy && is_buggy(address)) || taken.resting.contains(&address);
+    let may_be_given = |address: &IpAddr| !is_kept_back(*address);
     let skip = pool.ranges().partition_point(|r| r.last() < from);
     for range in pool.ranges().iter().skip(skip).filter(|r| r.family() == family) {
-        let mut candidate = Some(range.first().max(from));
-        let mut held =
-            taken.holders.range(range.first().max(from)..=range.last()).map(|(address, _)| *address).peekable();
-        while let Some(address) = candidate.filter(|address| range.contains(*address)) {
-            let is_held = held.next_if_eq(&address).is_some();
-            let is_avoided = avoid_buggy && is_buggy(address);
-            if !is_held && !is_avoided && !taken.resting.contains(&address) {
-                return Some(address);
+        let first = range.first().max(from);
+        let mut candidate = Some(first);
+        for (held, _) in taken.holders.range(first..=range.last()) {
+            // Mostly they follow each other, and this is all that is done for one.
+            if candidate != Some(*held) {
+                let gap = std::iter::successors(candidate, |address| successor(*address));
+                let free = gap.take_while(|address| address < held).find(may_be_given);
+                if free.is_some() {
+                    return free;
+                }
             }
-            candidate = successor(address);
+            candidate = successor(*held);
+        }
+        let rest = std::iter::successors(candidate, |address| successor(*address));
+        let free = rest.take_while(|address| range.contains(*address)).find(may_be_given);
+        if free.is_some() {
+            return free;
         }
     }
     None
