@@ -92,7 +92,11 @@ impl Cluster {
 pub fn newcomer(room: Prefix, is_full: bool) -> Snapshot {
     const SERVICES: u32 = 10_000;
     let (range, mut snapshot) = (AddressRange::prefix(room), Snapshot::default());
-    let beside = AddressRange::prefix(Prefix::new(IpAddr::from([172, 16, 0, 0]), 16).expect("a prefix length of IPv4"));
+    let (first, length) = match IpFamily::of(range.first()) {
+        IpFamily::V4 => (IpAddr::from([172, 16, 0, 0]), 16),
+        IpFamily::V6 => (IpAddr::from([0xfd16, 0, 0, 0, 0, 0, 0, 0]), 112),
+    };
+    let beside = AddressRange::prefix(Prefix::new(first, length).expect("a prefix length of its family"));
     let filled = if is_full { range } else { beside };
     let at = |n: u32| match filled.first() {
         IpAddr::V4(first) => IpAddr::V4((u32::from(first) + n).into()),
