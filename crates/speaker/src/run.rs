@@ -93,11 +93,20 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         () = speaking => info!("left in order"),
         () = leave => info!("left without an answer from the API server"),
         // Watches and servers end with the process; one that ends earlier has failed in a way nobody foresaw.
-        Some(ended) = tasks.join_next(), if !shutdown.is_cancelled() => {
-            anyhow::bail!("the task of {} has ended", ended.unwrap_or("a watch, by a panic,"));
-        }
+        ended = ended_early(&mut tasks, &shutdown) => anyhow::bail!("the task of {ended} has ended"),
     }
     Ok(())
+}
+
+/// The first task that ends although it should go on. Servers end with `shutdown`, which mostly begins while this waits, and the sessions
+/// with routers may then take seconds to leave.
+async fn ended_early(tasks: &mut JoinSet<&'static str>, shutdown: &CancellationToken) -> &'static str {
+    while let Some(ended) = tasks.join_next().await {
+        if !shutdown.is_cancelled() {
+            return ended.unwrap_or("a watch, by a panic,");
+        }
+    }
+    std::future::pending().await
 }
 
 /// The first 64 bits of the name of this life, which is random.
@@ -111,4 +120,36 @@ fn incarnation() -> anyhow::Result<String> {
     let path = "/proc/sys/kernel/random/uuid";
     let uuid = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
     Ok(uuid.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_ends_with_the_shutdown_does_not_end_the_process() {
+        let (mut tasks, shutdown) = (JoinSet::new(), CancellationToken::new());
+        tasks.spawn(async { "one" });
+        assert_eq!(ended_early(&mut tasks, &shutdown).await, "one");
+        let until = shutdown.clone();
+        tasks.spawn(async move {
+            until.cancelled().await;
+            "two"
+        });
+        {
+            let mut waiting = pin!(ended_early(&mut tasks, &shutdown));
+            // Once before it, as in a process that runs, and once after it.
+            for _ in 0..2 {
+                tokio::select! {
+                    biased;
+                    ended = &mut waiting => panic!("{ended} has ended, and the shutdown is no fault"),
+                    () = tokio::task::yield_now() => shutdown.cancel(),
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        assert!(tasks.is_empty(), "it has ended");
+    }
 }
