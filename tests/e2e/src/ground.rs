@@ -248,6 +248,18 @@ impl<'a> Ground<'a> {
         Ok(api.get(eip).await.with_context(|| format!("Eip {eip}"))?.status.unwrap_or_default())
     }
 
+    /// Waits until the controller has seen the Eip and counted its addresses. It sees Eips and Services by different watches: of a Service
+    /// that is made at once it may first say that there is no such Eip, or fill in a new Eip's status by a Service that is just gone.
+    ///
+    /// # Errors
+    /// It does not come to that.
+    pub async fn eip_counted(&self, eip: &str) -> Result<()> {
+        wait_for(PATIENCE, &format!("Eip {eip} to be counted"), || async {
+            Ok(self.eip_status(eip).await?.pool_size.map(drop))
+        })
+        .await
+    }
+
     /// Waits until the Eip shows exactly these addresses in use, each with its Services.
     ///
     /// # Errors

@@ -36,6 +36,7 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     // An Eip that nobody uses needs no annotation.
     ground.kubectl(&["delete", "service", "holder"]).await?;
     ground.eip(3).await?;
+    ground.eip_counted(eip).await?;
     ground.eip_shows(eip, &[]).await?;
     site.kubectl(&["delete", "eip", eip, "--timeout=20s"]).await.map(drop)
 }

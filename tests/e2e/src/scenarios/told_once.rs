@@ -29,6 +29,8 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     let eip = ground.further("pool");
     row::eip(ground, "pool", json!({"address": "10.209.0.0/31"})).await?;
     row::eip(ground, "beside", json!({"address": "10.209.1.0/28"})).await?;
+    // Otherwise whoever names it may be told first that it does not exist.
+    ground.eip_counted(&eip).await?;
     let from = |name: &str| row(name).eip(&eip);
     let refused = from("refused").waits("EipFull", &["2 of 2"]);
     row::hold(ground, &[from("given").gets("10.209.0.0"), from("other").gets("10.209.0.1")]).await?;
@@ -53,6 +55,7 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     let once =
         [("given", event::ASSIGN_IP), ("refused", event::ASSIGN_IP_FAILED), ("nowhere", event::CONSTRUCT_REQUEST)];
     events_are(ground, &["given", "refused", "nowhere"], &told(&once)).await?;
+    ground.eip_shows(&eip, &[([10, 209, 0, 0].into(), "given"), ([10, 209, 0, 1].into(), "other")]).await?;
     shown(ground, &eip).await?;
 
     ground.kubectl(&["annotate", "--overwrite", "service", "given", "lb.kubesphere.io/v1alpha1=another"]).await?;
