@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result, ensure};
 use ironlb_api::names::annotation;
-use ironlb_lab::wait_for;
 use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
@@ -12,7 +11,6 @@ use crate::ground::{Ground, addresses};
 use crate::ledger::Ledger;
 use crate::row::{self, Row, row};
 use crate::runner::Scenario;
-use crate::stage::PATIENCE;
 
 /// While another Service waits for any address of the same pool.
 pub const SCENARIO: Scenario = Scenario {
@@ -36,7 +34,11 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     row::hold(ground, &held).await?;
     let waiting = row("waiting").waits("EipFull", &["4 of 4"]);
     row::hold(ground, std::slice::from_ref(&waiting)).await?;
-    let eip_before = ground.eip_status(&ground.further("pool")).await?.used;
+    let mut used = Vec::new();
+    for (name, address) in ADDRESSES {
+        used.push((address.parse()?, name));
+    }
+    ground.eip_shows(&ground.further("pool"), &used).await?;
 
     let ledger = Ledger::open(ground).await?;
     wipe(ground).await?;
@@ -65,10 +67,7 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     row::eip(ground, "pool", pool).await?;
     row::come_true(ground, &held).await?;
     row::come_true(ground, &[competitor.waits("EipFull", &["4 of 4"])]).await?;
-    wait_for(PATIENCE, "the Eip to show what it showed before", || async {
-        Ok((ground.eip_status(&eip).await?.used == eip_before).then_some(()))
-    })
-    .await
+    ground.eip_shows(&eip, &used).await.map(drop)
 }
 
 /// Empties the status of every Service, the last one first.
@@ -96,6 +95,13 @@ async fn backup(ground: &Ground<'_>) -> Result<Vec<Value>> {
         let metadata = object.get_mut("metadata").and_then(Value::as_object_mut).context("its metadata")?;
         for field in ["uid", "resourceVersion", "creationTimestamp", "managedFields"] {
             metadata.remove(field);
+        }
+        // Nor what the server chose from what is everybody's: another Service may have got it meanwhile.
+        let spec = object.get_mut("spec").and_then(Value::as_object_mut).context("its spec")?;
+        spec.remove("clusterIP");
+        spec.remove("clusterIPs");
+        for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+            port.as_object_mut().and_then(|port| port.remove("nodePort"));
         }
         kept.push(value);
     }
