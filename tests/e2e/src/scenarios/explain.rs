@@ -35,6 +35,12 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     .await?;
     ground.service("waits").await?;
     ground.condition("waits", condition::ADDRESS_ASSIGNED, "False").await?;
+    // The status of the Eip is written after those of the Services, and `status` shows it.
+    wait_for(PATIENCE, "the Eip to say that it is exhausted", || async {
+        let conditions = ground.eip_status(ground.name()).await?.conditions.unwrap_or_default();
+        Ok(conditions.iter().any(|told| told.type_ == "Exhausted" && told.status == "True").then_some(()))
+    })
+    .await?;
     ground.apply(&manifests::service("others", ground.name(), "loadBalancerClass: example.com/other")).await?;
 
     let (namespace, pool) = (ground.name(), ground.name());
@@ -135,7 +141,10 @@ async fn view_shows_it(ground: &Ground<'_>) -> Result<()> {
     let reader = format!("--as=system:serviceaccount:{}:reader", ground.name());
     let may =
         async |verb: &'static str, kind: &'static str| ground.kubectl(&["auth", "can-i", verb, kind, &reader]).await;
-    let mut shown = Ok(());
+    // A binding counts once the API server's authorizer has seen it; then it counts for all kinds.
+    let mut shown = wait_for(PATIENCE, "the binding to count", || async { may("list", "services").await.map(Some) })
+        .await
+        .map(drop);
     for kind in [
         "eips.network.kubesphere.io",
         "bgpconfs.network.kubesphere.io",
@@ -196,6 +205,11 @@ impl<'a> Plugin<'a> {
         ground.kubectl(&["create", "serviceaccount", "viewer"]).await?;
         let account = format!("--serviceaccount={}:viewer", ground.name());
         ground.kubectl(&["create", "rolebinding", "viewer", "--clusterrole=view", &account]).await?;
+        let viewer = format!("--as=system:serviceaccount:{}:viewer", ground.name());
+        wait_for(PATIENCE, "the binding of the viewer to count", || async {
+            ground.kubectl(&["auth", "can-i", "get", "services", &viewer]).await.map(Some)
+        })
+        .await?;
         let token = ground.kubectl(&["create", "token", "viewer"]).await?;
         let config = ground.kubectl(&["config", "view", "--raw", "--minify", "--flatten", "-o", "json"]).await?;
         let mut config: Value = serde_json::from_str(&config)?;
