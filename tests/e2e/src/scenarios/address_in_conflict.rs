@@ -83,6 +83,7 @@ async fn conflict(ground: &Ground<'_>, wanted: bool) -> Result<Option<Condition>
 
 /// However often the stranger spoke, and whoever held the address meanwhile.
 async fn told_once(ground: &Ground<'_>, vip: Ipv4Addr) -> Result<()> {
+    ground.cluster_event(ground.name(), "Conflict").await?;
     let events: Api<Event> = Api::all(ground.stage().site.client());
     let fields = format!("involvedObject.name={},reason=Conflict", ground.name());
     let events = events.list(&ListParams::default().fields(&fields)).await?.items;
