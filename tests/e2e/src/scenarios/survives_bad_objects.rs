@@ -168,8 +168,12 @@ async fn absurd_services(ground: &Ground<'_>) -> Result<()> {
     Ok(())
 }
 
-/// How often the containers of ironlb's pods have been started anew, summed over all pods.
+/// How often the containers of ironlb's pods have been started anew, summed over all pods; waits until all of them are ready.
 pub(super) async fn restarts(stage: &Stage) -> Result<i32> {
+    wait_for(PATIENCE, "every pod of ironlb to be ready", || async { restarts_of_ready(stage).await.map(Some) }).await
+}
+
+async fn restarts_of_ready(stage: &Stage) -> Result<i32> {
     let mut sum = 0;
     for component in ["controller", "speaker"] {
         for pod in release::pods(stage, component).await?.values() {
@@ -183,8 +187,7 @@ pub(super) async fn restarts(stage: &Stage) -> Result<i32> {
 
 /// Nothing of ironlb was started anew since `before`, and all of it is ready.
 pub(super) async fn no_restart(stage: &Stage, before: i32) -> Result<()> {
-    let now =
-        wait_for(PATIENCE, "every pod of ironlb to be ready", || async { Ok(restarts(stage).await.ok()) }).await?;
+    let now = restarts(stage).await?;
     ensure!(now == before, "containers were started anew {} times", now - before);
     Ok(())
 }
