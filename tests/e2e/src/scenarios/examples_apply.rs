@@ -92,13 +92,23 @@ async fn answers(ground: &Ground<'_>, vip: Ipv4Addr, serves: Serves) -> Result<(
             let pods = web::ready_pods(ground).await?;
             let own: BTreeSet<&String> = pods.iter().filter(|(_, on)| **on == node).map(|(pod, _)| pod).collect();
             ensure!(!own.is_empty(), "{vip} is with {node}, which has no pod of the Service: {pods:?}");
-            let by_pod = web::attempts(ground.stage(), &ground.record("local"), vip, 20).await?.by_pod();
+            // Its kube-proxy hears of the Service in its own time; whoever answers then must be on the node.
+            let by_pod = wait_for(PATIENCE, &format!("answers at {vip} without a failure"), || async {
+                let report = web::attempts(ground.stage(), &ground.record("local"), vip, 20).await?;
+                ensure!(report.failed() == 0, "{report}");
+                Ok(Some(report.by_pod()))
+            })
+            .await?;
             ensure!(by_pod.keys().eq(own), "{vip} is with {node}; answers came from {by_pod:?}, of {pods:?}");
             Ok(())
         }
         Serves::AtPort(port) => {
             let url = format!("http://{vip}:{port}/");
-            let said = ground.stage().netns(CLIENT).exec(&["curl", "-sS", "--fail", "--max-time", "5", &url]).await?;
+            let said = wait_for(PATIENCE, &format!("an answer of {url}"), || async {
+                let client = ground.stage().netns(CLIENT);
+                client.exec(&["curl", "-sS", "--fail", "--max-time", "5", &url]).await.map(Some)
+            })
+            .await?;
             ensure!(said.contains("web-"), "{url} says {said:?}");
             Ok(())
         }
