@@ -1,7 +1,6 @@
 //! The API server is stopped for a while: what is served goes on being served.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use ironlb_lab::wait_for;
@@ -63,7 +62,7 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     ensure!(ground.addresses("web").await? == [vip.to_string()], "the Service's address changed");
     // What comes after is served as well.
     ground.kubectl(&["delete", "service", "web"]).await?;
-    owner::nobody(stage, vip, Duration::from_secs(10)).await
+    owner::nobody(stage, vip, PATIENCE).await
 }
 
 /// Waits until every Lease of ironlb's namespace is at another version than it is now.

@@ -61,7 +61,7 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     somebody.exec(&["ip", "address", "add", &address, "dev", NIC]).await?;
     node.kill(killed.lab_pid)?;
     wait_for(RESTART, &format!("the kubelet of {} to start the speaker again", node.name()), || async {
-        Ok(release::speaker_on(node).await.ok().filter(|now| now.lab_pid != killed.lab_pid).map(drop))
+        Ok((release::speaker_on(node).await?.lab_pid != killed.lab_pid).then_some(()))
     })
     .await?;
     let answered = owner::answered(stage, free, PATIENCE).await?;
