@@ -36,8 +36,12 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     })
     .await?;
     for node in site.nodes() {
-        let left: Vec<_> = node.processes()?.into_iter().filter(release::is_ironlb).collect();
-        ensure!(left.is_empty(), "processes are left on {}: {left:?}", node.name());
+        wait_for(PATIENCE, &format!("every process of ironlb on {} to end", node.name()), || async {
+            let left: Vec<_> = node.processes()?.into_iter().filter(release::is_ironlb).collect();
+            ensure!(left.is_empty(), "left are {left:?}");
+            Ok(Some(()))
+        })
+        .await?;
     }
     owner::nobody(stage, stays, PATIENCE).await?;
 
