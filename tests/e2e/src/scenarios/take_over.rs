@@ -246,7 +246,8 @@ async fn events(ground: &Ground<'_>, eip: &str, reason: &str, fits: impl Fn(&str
     let path = "jsonpath={range .items[*]}{.message}{\"\\n\"}{end}";
     wait_for(PATIENCE, &format!("an Event {reason} on Eip {eip}"), || async {
         let notes = ground.stage().site.kubectl(&["get", "events", "--namespace=default", &fields, "-o", path]).await?;
-        Ok(notes.lines().find(|note| fits(note)).map(str::to_owned))
+        let fitting = notes.lines().find(|note| fits(note)).map(str::to_owned);
+        fitting.map(Some).with_context(|| format!("told are:\n{notes}"))
     })
     .await
 }
