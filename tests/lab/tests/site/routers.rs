@@ -100,10 +100,13 @@ async fn learnt(router: &Router, prefix: &str, from: &Router, asn: u32) -> Resul
     let what = format!("{} ({:?}) to learn {prefix}", router.name(), router.software());
     let path = wait_for(PATIENCE, &what, || async {
         let paths = router.paths(prefix).await?;
-        Ok(paths.into_iter().find(|path| path.as_path == [asn]))
+        let path = paths.iter().find(|path| path.as_path == [asn]).with_context(|| format!("{paths:?}"))?;
+        // A router chooses among its paths after it has stored a new one.
+        ensure!(path.is_best, "{path:?}");
+        Ok(Some(path.clone()))
     })
     .await?;
-    ensure!(path.is_best && !path.is_stale, "{path:?}");
+    ensure!(!path.is_stale, "{path:?}");
     let next_hop = if prefix.contains(':') { from.ipv6().into() } else { from.ipv4().into() };
     ensure!(path.next_hops.first() == Some(&next_hop), "{}: {path:?}", router.name());
     ensure!(router.paths("198.51.100.77/32").await?.is_empty(), "a route that nobody announces");
@@ -119,14 +122,17 @@ async fn routes_are_shown(frr: &Router, bird: &Router, gobgp: &Router, openbgpd:
 
 async fn bfd_is_shown(frr: &Router, bird: &Router) -> Result<()> {
     for (router, other) in [(frr, bird), (bird, frr)] {
-        let session = wait_for(PATIENCE, &format!("BFD on {}", router.name()), || async {
+        // Until it is up a session is slow; the intervals are agreed on after that (RFC 5880 section 6.8.3).
+        wait_for(PATIENCE, &format!("BFD on {}, as it was told", router.name()), || async {
             let all = router.bfd_sessions().await?;
-            Ok(all.into_iter().find(|session| session.peer == other.ipv4() && session.is_up))
+            let session = all.iter().find(|session| session.peer == other.ipv4() && session.is_up);
+            let session = session.with_context(|| format!("{all:?}"))?;
+            ensure!(session.transmit_ms == 50, "{session:?}");
+            ensure!(session.remote.is_none_or(|remote| remote == (50, 50, 3)), "{session:?}");
+            ensure!(session.detection_ms.is_none_or(|detection| detection == 150), "{session:?}");
+            Ok(Some(()))
         })
         .await?;
-        ensure!(session.transmit_ms == 50, "{session:?}");
-        ensure!(session.remote.is_none_or(|remote| remote == (50, 50, 3)), "{session:?}");
-        ensure!(session.detection_ms.is_none_or(|detection| detection == 150), "{session:?}");
     }
     Ok(())
 }
