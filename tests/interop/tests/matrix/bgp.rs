@@ -133,8 +133,13 @@ async fn is_up(speakers: &Speakers, router: &Router, row: Row) -> Result<()> {
         let status = speaker.reaches(&name, "watched by BFD", PATIENCE, is_up).await?;
         let beside = status.bfd.as_ref().context("no BFD beside it")?;
         ensure!(beside.detection_time.is_some_and(|time| time >= Duration::from_millis(150)), "{beside:?}");
-        let all = router.bfd_sessions().await?;
-        ensure!(all.iter().any(|session| session.peer == row.address() && session.is_up), "{all:?}");
+        // The end that hears of it second is up a packet later.
+        wait_for(PATIENCE, &format!("{} to show BFD up", name_of(router)), || async {
+            let all = router.bfd_sessions().await?;
+            ensure!(all.iter().any(|session| session.peer == row.address() && session.is_up), "{all:?}");
+            Ok(Some(()))
+        })
+        .await?;
     }
     // Its own route has come to us, and is counted; GoBGP passes on what it has from others, too.
     if row == Row::Ipv4 {
@@ -151,6 +156,8 @@ pub(crate) async fn shows(router: &Router, row: Row, prefix: Prefix, count: usiz
         let all = router.paths(&text).await?;
         let ours: Vec<RoutePath> = all.iter().filter(|path| path.peer == Some(row.address())).cloned().collect();
         ensure!(ours.len() == count, "{all:?}");
+        // It chooses after it has stored them.
+        ensure!(ours.iter().any(|path| path.is_best) || count > 1, "not the best of one: {all:?}");
         Ok(Some(ours))
     })
     .await?;
@@ -169,7 +176,6 @@ pub(crate) async fn shows(router: &Router, row: Row, prefix: Prefix, count: usiz
         ensure!(!path.is_stale, "{path:?}");
         next_hops.push(*path.next_hops.first().context("no next hop")?);
     }
-    ensure!(paths.iter().any(|path| path.is_best) || count > 1, "not the best of one: {paths:?}");
     if matches!(row, Row::Both | Row::LinkLocal) && prefix.addr().is_ipv6() {
         // The host has several, and the session runs over none of them.
         let own = Row::ALL.into_iter().filter(|row| row.place() == Place::Host1).map(|row| IpAddr::from(row.own().1));
