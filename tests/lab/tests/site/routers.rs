@@ -229,8 +229,12 @@ async fn every_word_is_understood(frr: &Router, bird: &Router, gobgp: &Router, o
         (gobgp, openbgpd.ipv4().into(), 1),
         (openbgpd, gobgp.ipv4().into(), 1),
     ] {
-        let session = router.established(other, PATIENCE).await?;
-        ensure!(session.prefixes == prefixes, "{:?} counts {}: {session:?}", router.software(), session.prefixes);
+        wait_for(PATIENCE, &format!("{:?} to count {prefixes} prefixes", router.software()), || async {
+            let session = router.established(other, PATIENCE).await?;
+            ensure!(session.prefixes == prefixes, "it counts {}: {session:?}", session.prefixes);
+            Ok(Some(()))
+        })
+        .await?;
     }
     let wrong = RouterConfig { extra: "this is no line\n".to_owned(), ..listens(1) };
     for router in [frr, bird, openbgpd] {
