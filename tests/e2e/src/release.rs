@@ -58,14 +58,19 @@ pub async fn all_well(stage: &Stage, within: Duration) -> Result<()> {
     let nodes = stage.site.nodes().len();
     wait_for(within, "a ready speaker on every node that hears all others", || async {
         let pods = pods(stage, "speaker").await?;
-        if pods.len() != nodes || !pods.values().all(is_ready) {
-            return Ok(None);
-        }
+        let unready: Vec<&String> = pods.iter().filter(|(_, pod)| !is_ready(pod)).map(|(name, _)| name).collect();
+        ensure!(pods.len() == nodes && unready.is_empty(), "of {} pods {unready:?} are not ready", pods.len());
         let speakers = owner::speakers(stage).await?;
         let whole = |status: &ironlb_api::SpeakerStatus| {
             status.ready == Some(true) && status.members.as_ref().is_some_and(|members| members.len() == nodes)
         };
-        Ok((speakers.len() == nodes && speakers.values().all(whole)).then_some(()))
+        let broken: Vec<&String> = speakers.iter().filter(|(_, status)| !whole(status)).map(|(node, _)| node).collect();
+        ensure!(
+            speakers.len() == nodes && broken.is_empty(),
+            "of {} Speakers those of {broken:?} are not so",
+            speakers.len()
+        );
+        Ok(Some(()))
     })
     .await?;
     wait_for(within, "ready controllers with a leader", || async {
