@@ -15,7 +15,7 @@ use ironlb_api::names::annotation;
 use ironlb_lab::wait_for;
 use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use kube::runtime::watcher::{self, watcher};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -36,6 +36,9 @@ const PACE: Duration = Duration::from_millis(50);
 const PATIENT: Duration = Duration::from_secs(3);
 /// How long two may show one address: as long as the leader's check takes. Chosen: an event, a decision and a write on a busy machine.
 const CHECK: Duration = Duration::from_secs(1);
+
+/// The label of its Services.
+const OF_A_LOAD: &str = "load";
 
 /// The load, from [`Load::begin`] to [`Load::end`].
 #[derive(Debug)]
@@ -106,7 +109,7 @@ impl Load {
         .await
     }
 
-    /// Ends it, once the watch has seen all. No two Services showed an address for longer than the check takes, and none lost its own.
+    /// Ends it, once the watch has seen all, and removes its Services. No two Services showed an address for longer than the check takes, and none lost its own.
     ///
     /// # Errors
     /// It was not so.
@@ -123,6 +126,13 @@ impl Load {
         ensure!(lost.is_empty(), "addresses went from Services that stayed: {lost:?}");
         let longest = doubles.iter().max();
         ensure!(longest.is_none_or(|longest| *longest < CHECK), "two Services showed one address: {doubles:?}");
+        // Another load of the same scenario begins with the same names.
+        let all = ListParams::default().labels(OF_A_LOAD);
+        self.services.delete_collection(&DeleteParams::default(), &all).await?;
+        wait_for(PATIENCE, "the load's Services to be gone", || async {
+            Ok(self.services.list(&all).await?.items.is_empty().then_some(()))
+        })
+        .await?;
         Ok(Report { given, doubles })
     }
 
@@ -216,7 +226,7 @@ async fn come_and_go(services: Api<Service>, eip: String) {
 fn service(name: &str, eip: &str) -> Result<Service> {
     let (opt_in, value, wanted) = (annotation::OPT_IN, annotation::OPT_IN_VALUE, annotation::WANTED_EIP);
     serde_json::from_value(json!({
-        "metadata": {"name": name, "annotations": {opt_in: value, wanted: eip}},
+        "metadata": {"name": name, "labels": {OF_A_LOAD: "true"}, "annotations": {opt_in: value, wanted: eip}},
         "spec": {"type": "LoadBalancer", "allocateLoadBalancerNodePorts": false, "ports": [{"port": 80}], "selector": {"app": "nobody"}},
     }))
     .context("a Service")
