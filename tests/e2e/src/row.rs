@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use ironlb_api::names::{annotation, condition, label};
 use ironlb_lab::wait_for;
 use k8s_openapi::api::core::v1::{Event, Service};
@@ -263,6 +263,25 @@ pub async fn come_true(ground: &Ground<'_>, rows: &[Row]) -> Result<()> {
         ensure!(told.is_empty(), "Events about {}, which did not opt in: {told:?}", row.name);
     }
     Ok(())
+}
+
+/// Waits until every row of one of the alternatives has come true, whichever.
+///
+/// # Errors
+/// Something is otherwise in each of them, or the API server does not answer.
+pub async fn one_comes_true(ground: &Ground<'_>, alternatives: &[Vec<Row>]) -> Result<()> {
+    wait_for(PATIENCE, "Services to be as one set of rows says", || async {
+        let mut otherwise = Vec::new();
+        for rows in alternatives {
+            let wrong = wrong(ground, rows).await?;
+            if wrong.is_empty() {
+                return Ok(Some(()));
+            }
+            otherwise.push(wrong.join("\n      "));
+        }
+        bail!("they are not:\n      {}", otherwise.join("\n    nor:\n      "))
+    })
+    .await
 }
 
 /// Applies the rows and waits until every one has come true.
