@@ -84,12 +84,18 @@ test-chart: lab-bin
 	@$(PART) 'chart, with Helm' scripts/with-lab.sh scripts/chart.sh --required
 
 test-with-networks: lab-bin lab-images
-	@scripts/abreast.sh test-lab test-interop
+	@scripts/abreast.sh run-lab run-interop
 
-test-lab: lab-bin lab-images
+test-lab: lab-bin lab-images run-lab
+
+test-interop: prerequisites-lab run-interop ## BGP and BFD with FRR, BIRD, GoBGP and OpenBGPD alone, without a cluster
+
+# With all that they need in place.
+.PHONY: run-lab run-interop
+run-lab:
 	@$(PART) 'the lab itself' scripts/with-lab.sh scripts/cargo-test.sh --package ironlb-lab
 
-test-interop: prerequisites-lab ## BGP and BFD with FRR, BIRD, GoBGP and OpenBGPD alone, without a cluster
+run-interop:
 	@$(PART) 'BGP and BFD with other routers' scripts/cargo-test.sh --package ironlb-interop
 
 test-e2e: lab-bin lab-images ## the scenarios alone; ONLY=text runs those whose name holds it

@@ -73,9 +73,9 @@ def tar(entries):
     return out.getvalue()
 
 
-def gzip(data):
+def gzip(data, level):
     """gzip with a header of our own: the one that zlib writes differs between versions of Python."""
-    squeeze = zlib.compressobj(9, zlib.DEFLATED, -15)
+    squeeze = zlib.compressobj(level, zlib.DEFLATED, -15)
     body = squeeze.compress(data) + squeeze.flush()
     return b"\x1f\x8b\x08\0\0\0\0\0\x02\xff" + body + struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)
 
@@ -119,7 +119,7 @@ def descriptor(media_type, data):
     return {"mediaType": "application/vnd.oci.image." + media_type, "digest": "sha256:" + digest(data), "size": len(data)}
 
 
-def image(reference, files, entrypoint, cmd, user, labels):
+def image(reference, files, entrypoint, cmd, user, labels, level=9):
     """The bytes of the archive and the manifest's digest."""
     repository, _, tag = reference.rpartition(":")
     if not repository or "/" in tag or not tag:
@@ -129,7 +129,7 @@ def image(reference, files, entrypoint, cmd, user, labels):
         raise Refused(f"binaries for different platforms: {', '.join(sorted(platforms.values()))}")
     where = json.loads(next(iter(platforms)))
     content = layer(files, user)
-    squeezed = gzip(content)
+    squeezed = gzip(content, level)
     settings = {"Entrypoint": [entrypoint], "User": user, "WorkingDir": "/", "Env": ["PATH=/usr/local/bin"]}
     if cmd:
         settings["Cmd"] = cmd
@@ -176,6 +176,8 @@ def arguments(words):
     parser.add_argument("--user", metavar="UID[:GID]", default="65532:65532",
                         help="numbers only, so that runAsNonRoot can be checked (default %(default)s)")
     parser.add_argument("--label", metavar="KEY=VALUE", action="append", default=[])
+    parser.add_argument("--level", metavar="N", type=int, choices=range(1, 10), default=9,
+                        help="of compression: 1 is quick, 9 is small (default %(default)s)")
     # Options may stand anywhere among the binaries.
     return parser.parse_intermixed_args(words)
 
@@ -201,7 +203,7 @@ def main(words):
     entrypoint = given.entrypoint or next(iter(files))
     if entrypoint not in files:
         raise Refused(f"--entrypoint {entrypoint}: the image has only {', '.join(files)}")
-    archive, manifest = image(given.reference, files, entrypoint, given.cmd, given.user, labels)
+    archive, manifest = image(given.reference, files, entrypoint, given.cmd, given.user, labels, given.level)
     # Nobody ever sees half an archive under the final name.
     partial = f"{given.out}.{os.getpid()}.partial"
     with open(partial, "wb") as out:
