@@ -115,8 +115,11 @@ pub enum Promise {
 }
 
 /// How far from each other the moment of a change, as a process hears of it, and that of a packet, as another one does, may be told where
-/// they are the same. Chosen: ten times what two busy cores make of it.
-const BLUR: Duration = Duration::from_millis(50);
+/// they are the same. Chosen: of some hundred changes on two busy cores one was told 58 ms after a connection that it had broken.
+const BLUR: Duration = Duration::from_millis(100);
+
+/// How much later than a bar the change may be heard of that ends an outage; the clients' own bar has no such room. Chosen.
+const HEARD: Duration = Duration::from_millis(50);
 
 impl Promise {
     /// Was it?
@@ -159,7 +162,7 @@ impl Promise {
             Self::Outage(limit) => {
                 ensure!(seen.until_last <= limit, "no longer than {limit:?}, and {seen}");
                 let gone = gone().context("the node was led to all the time")?;
-                ensure!(gone <= limit + BLUR, "gone within {limit:?}, and it took {gone:?}");
+                ensure!(gone <= limit + HEARD, "gone within {limit:?}, and it took {gone:?}");
             }
         }
         Ok(())
