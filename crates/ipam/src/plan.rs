@@ -53,8 +53,8 @@ impl Plan {
 /// Decides which addresses every Service shall hold.
 ///
 /// Keep first; then explicit wishes; then what was held before a status was lost; then what is reserved; then what a Service of that
-/// name gave back a short while ago; then the rest. Within each, the oldest Service first, then by name. What is free is known from the snapshot and from `in_flight`; an address given back by this very plan is not
-/// free before the snapshot shows it.
+/// name gave back a short while ago; then the rest. Within each, the oldest Service first, then by name. What is free is known from the
+/// snapshot and from `in_flight`; an address given back by this very plan is not free before the snapshot shows it.
 #[must_use]
 pub fn plan(snapshot: &Snapshot, in_flight: &InFlight) -> Plan {
     plan_before(snapshot, in_flight, &mut Nobody)
