@@ -28,6 +28,9 @@ use crate::wait::wait_for;
 /// The runtime's socket, on the node.
 const RUNTIME_SOCKET: &str = "run/containerd/containerd.sock";
 
+/// How long a program of a node may take to serve. Chosen: ten times what it takes on two busy cores.
+const STARTED_WITHIN: Duration = Duration::from_secs(60);
+
 /// A node of the site.
 #[derive(Debug)]
 pub struct Node {
@@ -121,12 +124,23 @@ impl Node {
         }
     }
 
-    /// Restarts one of its programs.
+    /// Restarts one of its programs, and waits until it is so far that it survives a restart of another.
     ///
     /// # Errors
     /// The component belongs to the control plane, or cannot be started again.
     pub async fn restart(&self, component: Component) -> Result<()> {
-        self.component(component)?.restart().await
+        self.component(component)?.restart().await?;
+        match component {
+            Component::Containerd => self.runtime_answers().await,
+            // One that finds no runtime while it starts ends; it serves its port once it has found it.
+            Component::Kubelet => {
+                wait_for(STARTED_WITHIN, &format!("the kubelet of {} to serve", self.name()), || async {
+                    self.exec(&["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/10250"]).await.map(|_| Some(()))
+                })
+                .await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// All programs of the lab's own on this node.
@@ -171,18 +185,22 @@ impl Node {
     /// Starts the runtime, waits until it answers, and gives it the images.
     pub(crate) async fn start_runtime(&self, images: &[PathBuf]) -> Result<()> {
         self.containerd.start()?;
+        self.runtime_answers().await?;
+        for image in images {
+            self.import_image(image).await?;
+        }
+        Ok(())
+    }
+
+    async fn runtime_answers(&self) -> Result<()> {
         let socket = self.runtime_socket();
-        wait_for(Duration::from_secs(60), &format!("the runtime of {}", self.name()), || async {
+        wait_for(STARTED_WITHIN, &format!("the runtime of {}", self.name()), || async {
             if let Some(status) = self.containerd.ended() {
                 return Ok(Some(Err(anyhow::anyhow!("containerd of {} ended: {status}", self.name()))));
             }
             Ok(std::os::unix::net::UnixStream::connect(&socket).is_ok().then_some(Ok(())))
         })
-        .await??;
-        for image in images {
-            self.import_image(image).await?;
-        }
-        Ok(())
+        .await?
     }
 
     pub(crate) fn start_kubelet(&self) -> Result<()> {
