@@ -169,6 +169,7 @@ async fn local(ground: &Ground<'_>) -> Result<()> {
     let bgp = json!({"bgp": {"weighted": true, "aggregationLength": 24}});
     let vip = vip(ground, "local", "172.22.9.1", bgp, "externalTrafficPolicy: Local").await?;
     pods_on(ground, &[(one.name(), 3), (two.name(), 1)]).await?;
+    none_is_leaving(ground).await?;
     fabric::leads_over(ground, vip, &[one.name(), two.name()], PATIENCE).await?;
     let (frr, wanted) = (site.router(1), [3, 1]);
     wait_for(PATIENCE, "FRR's kernel to have the weights", || async {
@@ -263,6 +264,18 @@ async fn pods_on(ground: &Ground<'_>, wanted: &[(&str, usize)]) -> Result<()> {
         let pods = crate::web::ready_pods(ground).await?;
         let of = |name: &str| pods.values().filter(|on| *on == name).count();
         Ok((pods.len() == total && wanted.iter().all(|(name, count)| of(name) == *count)).then_some(()))
+    })
+    .await
+}
+
+/// Waits until no pod of the back end is on its way out: for up to a second kube-proxy sends connections to one that takes none any more,
+/// whoever answers for the vip.
+async fn none_is_leaving(ground: &Ground<'_>) -> Result<()> {
+    wait_for(PATIENCE, "the former back ends to be gone", || async {
+        let pods = ground.kubectl(&["get", "pods", "-l", "app=web", "-o", "name"]).await?;
+        let ready = crate::web::ready_pods(ground).await?;
+        ensure!(pods.lines().count() == ready.len(), "{pods} of which are ready {ready:?}");
+        Ok(Some(()))
     })
     .await
 }
