@@ -195,12 +195,16 @@ async fn is_told(ground: &Ground<'_>) -> Result<()> {
     })
     .await?;
     ground.cluster_event(PEER, "SessionUp").await?;
-    for (node, status) in owner::speakers(stage).await? {
-        let bgp = status.bgp.unwrap_or_default();
-        ensure!(bgp.established.as_deref() == Some("1/1") && bgp.advertised_count == Some(1), "{node}: {bgp:?}");
-        let session = bgp.sessions.unwrap_or_default().into_iter().next().context("a session")?;
-        ensure!(session.local_address.is_some() && session.established_time.is_some(), "{node}: {session:?}");
-    }
+    wait_for(PATIENCE, "the Speakers to show their sessions", || async {
+        for (node, status) in owner::speakers(stage).await? {
+            let bgp = status.bgp.unwrap_or_default();
+            ensure!(bgp.established.as_deref() == Some("1/1") && bgp.advertised_count == Some(1), "{node}: {bgp:?}");
+            let session = bgp.sessions.unwrap_or_default().into_iter().next().context("a session")?;
+            ensure!(session.local_address.is_some() && session.established_time.is_some(), "{node}: {session:?}");
+        }
+        Ok(Some(()))
+    })
+    .await?;
     for pod in release::pods(stage, "speaker").await?.into_keys() {
         let metrics = release::metrics(stage, &pod).await?;
         ensure!(metrics.sum("ironlb_speaker_bgp_session_up", &["peer=\"router\""]) > 0.0, "{}", metrics.text());
