@@ -10,12 +10,14 @@ use ironlb_model::{
     Prefix, Reservation, Reservee, ResourceVersion, RouteSettings, Service, ServiceId, Sharing, Snapshot,
     SpeakerReport, Timestamp, TrafficPolicy, Transport, WallTime, WithheldVip,
 };
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
 
 use crate::action::Action;
 use crate::in_flight::InFlight;
 use crate::memory::{Limits, Memory, Outcome};
 use crate::plan::{Plan, plan};
-use crate::step::Step;
+use crate::step::{Step, step};
 use ironlb_model::{Change, ConditionWrite, EipPatch, ServicePatch};
 
 pub(crate) fn ip(text: &str) -> IpAddr {
@@ -410,6 +412,28 @@ pub(crate) fn carried_out(snapshot: &Snapshot, step: &Step, memory: &mut Memory,
         memory.on_written(planned.id, Outcome::Written { version }, now);
     }
     after
+}
+
+/// Steps and carries out until nothing is left to do at this time: every step, of which the last has no action.
+pub(crate) fn settle(snapshot: &mut Snapshot, memory: &mut Memory, now: Timestamp) -> Vec<Step> {
+    let mut steps = Vec::new();
+    loop {
+        let step = step(snapshot, memory, now);
+        let is_last = step.actions.is_empty();
+        if !is_last {
+            *snapshot = carried_out(snapshot, &step, memory, now);
+        }
+        steps.push(step);
+        if is_last {
+            return steps;
+        }
+    }
+}
+
+/// Is one of so many values such? Always the same values: a property is asked in this way whether it sees what breaks it.
+pub(crate) fn finds<S: Strategy>(tries: usize, strategy: S, mut is_such: impl FnMut(S::Value) -> bool) -> bool {
+    let mut runner = TestRunner::deterministic();
+    (0..tries).any(|_| is_such(strategy.new_tree(&mut runner).expect("no filter").current()))
 }
 
 /// The condition of an Eip that ironlb has written to.

@@ -6,7 +6,7 @@ use ironlb_model::{Eip, EipName, FamilyPolicy, ReportedConflict, Service, Servic
 
 use super::*;
 use crate::testing::*;
-use crate::{Action, InFlight, Memory, Plan, Reason, Step, plan, step, usage};
+use crate::{Action, InFlight, Memory, Plan, Reason, Step, plan, usage};
 
 mod properties;
 
@@ -187,21 +187,15 @@ fn the_eip_names_the_address_the_host_and_the_node() {
     assert!(said.contains("10.0.0.3 is claimed") && said.contains("; and 2 more addresses: find"), "{said}");
 }
 
-/// Steps and carries out until nothing is left to do at this time; the last step, and the Events on the way.
+/// The step after which nothing is left to do at this time, and the Events on the way.
 fn settle(snapshot: &mut Snapshot, memory: &mut Memory, at: u64) -> (Step, Vec<String>) {
-    let mut events = Vec::new();
-    loop {
-        let step = step(snapshot, memory, seconds(at));
-        let told = step.actions.iter().filter_map(|planned| match &planned.action {
-            Action::Emit(event) => Some(format!("{} {}", event.reason, event.object)),
-            _ => None,
-        });
-        events.extend(told);
-        if step.actions.is_empty() {
-            return (step, events);
-        }
-        *snapshot = carried_out(snapshot, &step, memory, seconds(at));
-    }
+    let mut steps = crate::testing::settle(snapshot, memory, seconds(at));
+    let told = steps.iter().flat_map(|step| &step.actions).filter_map(|planned| match &planned.action {
+        Action::Emit(event) => Some(format!("{} {}", event.reason, event.object)),
+        _ => None,
+    });
+    let events = told.collect();
+    (steps.pop().expect("there is a last one"), events)
 }
 
 #[test]

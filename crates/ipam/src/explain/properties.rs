@@ -5,12 +5,11 @@ use std::net::IpAddr;
 
 use ironlb_model::{EipName, ServiceId, Snapshot};
 use proptest::prelude::*;
-use proptest::strategy::ValueTree;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::Config;
 
 use super::*;
 use crate::plan::properties::any_snapshot;
-use crate::testing::planned;
+use crate::testing::{finds, planned};
 
 /// An explainer: the real one, or one broken on purpose.
 type Explainer = fn(&Snapshot, &ServiceId) -> Option<Explanation>;
@@ -146,12 +145,8 @@ fn all_asked(snapshot: &Snapshot, id: &ServiceId) -> Option<Explanation> {
 #[test]
 fn broken_explanations_are_seen() {
     for (name, broken) in [("alone", alone as Explainer), ("too late", too_late), ("all asked", all_asked)] {
-        let mut runner = TestRunner::deterministic();
-        let strategy = any_snapshot();
-        let is_seen = (0..2000).any(|_| {
-            let snapshot = strategy.new_tree(&mut runner).expect("no filter").current();
-            explanations_agree_with_the_plan(broken, &snapshot).is_err()
-        });
+        let is_seen =
+            finds(2000, any_snapshot(), |snapshot| explanations_agree_with_the_plan(broken, &snapshot).is_err());
         assert!(is_seen, "{name}");
     }
 }

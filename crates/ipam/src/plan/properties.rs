@@ -9,8 +9,7 @@ use ironlb_model::{
     Snapshot, TrafficPolicy, WallTime,
 };
 use proptest::prelude::*;
-use proptest::strategy::ValueTree;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::Config;
 
 use crate::reason::Reason;
 use crate::sharing::Clash;

@@ -23,15 +23,9 @@ impl World {
         world
     }
 
-    /// Steps and carries out until nothing is left to do at this time.
+    /// The step after which nothing is left to do at this time.
     fn settle(&mut self, at: u64) -> Step {
-        loop {
-            let step = step(&self.snapshot, &mut self.memory, seconds(at));
-            if step.actions.is_empty() {
-                return step;
-            }
-            self.snapshot = carried_out(&self.snapshot, &step, &mut self.memory, seconds(at));
-        }
+        settle(&mut self.snapshot, &mut self.memory, seconds(at)).pop().expect("there is a last one")
     }
 
     fn store(&mut self, service: Service) {

@@ -6,8 +6,7 @@
 
 use ironlb_model::IngressAddress;
 use proptest::prelude::*;
-use proptest::strategy::ValueTree;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::Config;
 
 use crate::ADDRESS_ASSIGNED;
 use crate::testing::*;
@@ -135,13 +134,15 @@ proptest! {
     }
 }
 
+/// Does one of so many random sequences end in a fault of this kind?
+fn is_found(tries: usize, rules: Rules, how: &str) -> bool {
+    let sequences = prop::collection::vec(any_op(), 5..80);
+    finds(tries, sequences, |ops| run(rules, &ops).is_err_and(|fault| fault.contains(how)))
+}
+
 /// Do random sequences find that a rule set gives one address twice?
 fn gives_one_twice(rules: Rules) -> bool {
-    let mut runner = TestRunner::deterministic();
-    let strategy = prop::collection::vec(any_op(), 5..80);
-    let mut faults =
-        (0..5000).filter_map(|_| run(rules, &strategy.new_tree(&mut runner).expect("no filter").current()).err());
-    faults.any(|fault| fault.contains("is given to"))
+    is_found(5000, rules, "is given to")
 }
 
 #[test]
@@ -153,11 +154,7 @@ fn each_rule_is_needed() {
 
 /// Do random sequences find that this rule set moves or loses an address?
 fn loses_one(rules: Rules, how: &str) -> bool {
-    let mut runner = TestRunner::deterministic();
-    let strategy = prop::collection::vec(any_op(), 5..80);
-    let mut faults =
-        (0..3000).filter_map(|_| run(rules, &strategy.new_tree(&mut runner).expect("no filter").current()).err());
-    faults.any(|fault| fault.contains(how))
+    is_found(3000, rules, how)
 }
 
 #[test]

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use ironlb_model::{IngressAddress, IpFamily};
 use proptest::prelude::*;
-use proptest::strategy::ValueTree;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::Config;
 
 use super::*;
 use crate::plan::properties::any_snapshot;
@@ -114,11 +113,7 @@ type Property = fn(Planner, &Snapshot, &InFlight) -> Result<(), String>;
 #[test]
 fn each_property_sees_a_planner_that_breaks_it() {
     let is_seen = |property: Property, broken: Planner| {
-        let mut runner = TestRunner::deterministic();
-        (0..2000).any(|_| {
-            let (snapshot, in_flight) = any_cluster().new_tree(&mut runner).expect("no filter").current();
-            property(broken, &snapshot, &in_flight).is_err()
-        })
+        finds(2000, any_cluster(), |(snapshot, in_flight)| property(broken, &snapshot, &in_flight).is_err())
     };
     assert!(is_seen(nobody_new_gets_a_claimed_address, without_claims), "1");
     assert!(is_seen(nobody_loses_an_address, moving_holders), "2");
@@ -199,11 +194,7 @@ fn any_turns() -> impl Strategy<Value = Vec<Turn>> {
 #[test]
 fn the_property_of_time_sees_what_breaks_it() {
     for (what, broken) in [("forgetful", forgetful as Observe), ("never ending", never_ending)] {
-        let mut runner = TestRunner::deterministic();
-        let is_seen = (0..500).any(|_| {
-            a_claim_lasts_a_minute(broken, &any_turns().new_tree(&mut runner).expect("no filter").current()).is_err()
-        });
-        assert!(is_seen, "{what}");
+        assert!(finds(500, any_turns(), |turns| a_claim_lasts_a_minute(broken, &turns).is_err()), "{what}");
     }
 }
 

@@ -4,9 +4,7 @@ use super::*;
 
 /// Runs the property on many snapshots and says whether it ever failed.
 fn is_seen<T: Copy>(property: fn(T, &Snapshot) -> Result<(), String>, broken: T) -> bool {
-    let mut runner = TestRunner::deterministic();
-    let strategy = any_snapshot();
-    (0..2000).any(|_| property(broken, &strategy.new_tree(&mut runner).expect("no filter").current()).is_err())
+    finds(2000, any_snapshot(), |snapshot| property(broken, &snapshot).is_err())
 }
 
 /// Age by place in memory: what iterating a randomly ordered map comes to.
