@@ -19,7 +19,7 @@ use crate::rerouting::{Lookout, Promise};
 use crate::runner::Scenario;
 use crate::stage::PATIENCE;
 
-/// Every pair once in `make soak`; in `make test` one of each row and each column.
+/// Every pair once in `make soak`; in `make test` each protection and each disruption.
 pub const SCENARIO: Scenario = Scenario {
     name: "bgp-disruptions",
     shows: "upgrade, kill, drain, shutdown and power cut of a node under each protection of its sessions cost clients behind FRR and BIRD no more than promised",
@@ -103,14 +103,14 @@ fn promise(protection: Protection, disruption: Disruption, router: Software) -> 
     }
 }
 
-/// One of each column and each row, but for the drain that is there twice.
+/// Each protection and each disruption, and beside graceful restart and BFD a death and an orderly end.
 const SHORT: [(Protection, &[Disruption]); 6] = [
     (Protection::INTERNAL, &[DrainKept]),
     (Protection::STRICT, &[Shutdown]),
     (Protection::BFD, &[Kill]),
-    (Protection::BOTH, &[PowerCut]),
+    (Protection::BOTH, &[Deletion, PowerCut]),
     (Protection::GRACEFUL, &[Upgrade]),
-    (Protection::PLAIN, &[Deletion]),
+    (Protection::PLAIN, &[Drain]),
 ];
 
 async fn run(ground: &Ground<'_>) -> Result<()> {

@@ -210,8 +210,8 @@ impl Standing<'_> {
             if stays != is_same {
                 misses.push(format!("{name} was {} once", if stays { "not up all the time" } else { "never down" }));
             }
-            // Beside BFD a session may come up twice (`docs/design/interop.md`).
-            let is_bridged = protection.graceful && !protection.bfd;
+            // In an upgrade beside BFD a session may come up twice (`docs/design/interop.md`), and the second time it is not new.
+            let is_bridged = protection.graceful && !(protection.bfd && disruption == Upgrade);
             if disruption == Upgrade && router.software() == Software::Frr && is_bridged {
                 let once = before.parse::<u64>()? + 1;
                 let life = fabric::life(router, &session)?;
