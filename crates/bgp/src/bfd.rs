@@ -136,8 +136,8 @@ impl Driver {
         self.tell(Command::Set(sessions));
     }
 
-    /// Takes all sessions down on purpose and returns when the peers have been told: this process is about to end, and to come back.
-    /// Later calls of [`Driver::set`] do nothing.
+    /// Takes all sessions down on purpose and returns when the peers have been told and had a Detection Time, a second at most, to act on
+    /// it: this process is about to end, and to come back. Later calls of [`Driver::set`] do nothing.
     pub async fn admin_down(&self) {
         let (done, is_done) = oneshot::channel();
         self.tell(Command::AdminDown(done));

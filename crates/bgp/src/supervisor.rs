@@ -285,6 +285,8 @@ impl Supervisor {
         }
         // Last, when the routers bridge the restart already: see `Leave::ForRestart`.
         self.bfd.admin_down().await;
+        // Its sockets, too, are the next process's from here on.
+        self.bfd.forget();
         // Nobody waits only if the handle is gone.
         let _ = done.send(());
     }

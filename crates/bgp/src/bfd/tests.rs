@@ -112,7 +112,10 @@ async fn an_end_that_leaves_on_purpose_is_not_taken_for_broken() {
     }
     one.is_up().await;
     two.is_up().await;
+    let begin = Instant::now();
     two.driver.admin_down().await;
+    // The peer has a Detection Time to make something of it.
+    assert!(begin.elapsed() >= Duration::from_millis(150), "{:?}", begin.elapsed());
     let status = one.reaches("down on purpose", |_, status| status.state == State::Down).await;
     assert_eq!(status.last_down.map(|(cause, _)| cause), Some(Cause::NeighborAdminDown));
     assert!(one.told.iter().all(|(bfd, _)| *bfd != BfdState::Down), "{:?}", one.told);

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use ironlb_bfd_proto::{AddError, Datagram, Disable, Discriminator, Input, Notice, Output, Path, Sessions, State};
+use ironlb_bfd_proto::{
+    AddError, Datagram, Disable, Discriminator, Input, Notice, Output, Path, Session, Sessions, State,
+};
 use ironlb_bgp_proto::BfdState;
 use ironlb_model::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 use tracing::{debug, error, info, trace};
 
 use super::allowance::Allowance;
@@ -26,6 +29,10 @@ const BATCH: usize = 2048;
 /// read by people.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// Peers are given no more than this to take down what depends on BFD, however slow the session is. Chosen: the node is without sessions
+/// meanwhile, and the packet that says it is underway for less.
+const LINGER_AT_MOST: Duration = Duration::from_secs(1);
+
 /// How long to wait when waiting itself fails, for lack of memory in the kernel.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -42,6 +49,8 @@ pub(super) struct Worker {
     look_at: Timestamp,
     /// Taken down for a restart of the process; stays so.
     is_leaving: bool,
+    /// Who waits for the peers to have been told, and until when.
+    lingering: Option<(Timestamp, oneshot::Sender<()>)>,
 }
 
 impl Worker {
@@ -62,6 +71,7 @@ impl Worker {
             listeners: Listeners::default(),
             look_at: Timestamp::ZERO,
             is_leaving: false,
+            lingering: None,
         }
     }
 
@@ -77,11 +87,7 @@ impl Worker {
                 match command {
                     Command::Set(_) if self.is_leaving => {}
                     Command::Set(wanted) => self.set(wanted),
-                    Command::AdminDown(done) => {
-                        self.leave();
-                        // Nobody has to wait for it.
-                        let _ = done.send(());
-                    }
+                    Command::AdminDown(done) => self.leave(done),
                     Command::Stop => return,
                 }
             }
@@ -94,6 +100,10 @@ impl Worker {
             self.sessions.handle_timeout(now);
             self.flush();
             self.look();
+            if let Some((_, done)) = self.lingering.take_if(|(until, _)| *until <= now) {
+                // Nobody has to wait for it.
+                let _ = done.send(());
+            }
             match allowance.rest_after(clock::now(), clock::used_by_thread()) {
                 // A flood. Half of a core is left to others, whatever arrives.
                 Some(rest) => _ = raw::wait([None; 4], &self.waker, Some(rest)),
@@ -103,7 +113,8 @@ impl Worker {
     }
 
     fn wait(&self) {
-        let next = [self.sessions.poll_timeout(), self.listeners.retry_at()].into_iter().flatten().min();
+        let lingers_until = self.lingering.as_ref().map(|(until, _)| *until);
+        let next = [self.sessions.poll_timeout(), self.listeners.retry_at(), lingers_until].into_iter().flatten().min();
         let timeout = next.map(|next| next.since(clock::now()));
         if let Err(error) = raw::wait(self.listeners.sockets(), &self.waker, timeout) {
             error!(%error, "cannot wait for BFD packets");
@@ -166,13 +177,24 @@ impl Worker {
         }
     }
 
-    /// Takes everything down on purpose.
-    fn leave(&mut self) {
+    /// Takes everything down on purpose, and says so once the peers had time to act on it.
+    fn leave(&mut self, done: oneshot::Sender<()>) {
         self.is_leaving = true;
+        let now = clock::now();
+        let up = self.sessions.iter().filter(|(_, session)| session.state() == State::Up);
+        let lingering = up.filter_map(|(_, session)| detected_within(session)).max().unwrap_or_default();
         for id in self.held.keys() {
-            self.sessions.handle_input(clock::now(), *id, Input::Disable(Disable::Administratively));
+            self.sessions.handle_input(now, *id, Input::Disable(Disable::Administratively));
         }
         self.flush();
+        //= https://www.rfc-editor.org/rfc/rfc5880#section-6.8.16
+        //# BFD Control packets SHOULD be transmitted for at least a Detection
+        //# Time after transitioning to AdminDown state in order to ensure that
+        //# the remote system is aware of the state change.
+        //
+        // A router also needs time for what it does then: FRR tells its BGP through two other processes, and ends whatever session there is
+        // by the time it hears it, such as the one that the next process has brought up since (measured).
+        self.lingering = Some((now + lingering.min(LINGER_AT_MOST), done));
     }
 
     /// Empties the sockets; says how many datagrams were in them, at most a batch.
@@ -260,6 +282,11 @@ impl Worker {
         // Whoever listened is about to drop the driver.
         let _ = self.changes.send(change);
     }
+}
+
+/// The Detection Time at the peer's end; `None` while nothing is sent periodically.
+fn detected_within(session: &Session) -> Option<Duration> {
+    session.transmit_interval().map(|interval| interval * session.config().detect_mult.get().into())
 }
 
 impl Family {

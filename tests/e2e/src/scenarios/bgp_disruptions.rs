@@ -87,9 +87,10 @@ fn detection(router: Software) -> Duration {
 fn promise(protection: Protection, disruption: Disruption, router: Software) -> Promise {
     let moves = |changes| Promise::Moves { changes, breaks: UNDER_WAY, gone_within: None };
     match disruption {
-        Upgrade | Deletion | Kill if protection.graceful && !protection.bfd => Promise::Nothing,
         // FRR keeps the routes where TCP closes before BFD goes down; BIRD lets them go (`docs/design/interop.md`).
-        Deletion | Kill if protection.graceful && router == Software::Frr => Promise::Nothing,
+        Upgrade | Deletion | Kill if protection.graceful && !(protection.bfd && router == Software::Bird) => {
+            Promise::Nothing
+        }
         // Away and back again, on each of three nodes.
         Upgrade => moves(6),
         Deletion => moves(2),
@@ -103,14 +104,14 @@ fn promise(protection: Protection, disruption: Disruption, router: Software) -> 
     }
 }
 
-/// Each protection and each disruption, and beside graceful restart and BFD a death and an orderly end.
+/// Each protection and each disruption, and the upgrade also where FRR's BGP and BFD have to agree on it.
 const SHORT: [(Protection, &[Disruption]); 6] = [
     (Protection::INTERNAL, &[DrainKept]),
     (Protection::STRICT, &[Shutdown]),
     (Protection::BFD, &[Kill]),
-    (Protection::BOTH, &[Deletion, PowerCut]),
+    (Protection::BOTH, &[Upgrade, PowerCut]),
     (Protection::GRACEFUL, &[Upgrade]),
-    (Protection::PLAIN, &[Drain]),
+    (Protection::PLAIN, &[Deletion, Drain]),
 ];
 
 async fn run(ground: &Ground<'_>) -> Result<()> {

@@ -210,16 +210,14 @@ impl Standing<'_> {
             if stays != is_same {
                 misses.push(format!("{name} was {} once", if stays { "not up all the time" } else { "never down" }));
             }
-            // In an upgrade beside BFD a session may come up twice (`docs/design/interop.md`), and the second time it is not new.
-            let is_bridged = protection.graceful && !(protection.bfd && disruption == Upgrade);
-            if disruption == Upgrade && router.software() == Software::Frr && is_bridged {
+            if disruption == Upgrade && router.software() == Software::Frr && protection.graceful {
                 let once = before.parse::<u64>()? + 1;
                 let life = fabric::life(router, &session)?;
                 if life != once.to_string() {
                     misses.push(format!("{name} came up {life} times, and once more than {before} was due"));
                 }
             }
-            let is_restart = matches!(disruption, Upgrade | Kill | Deletion) && is_bridged && !stays;
+            let is_restart = matches!(disruption, Upgrade | Kill | Deletion) && protection.graceful && !stays;
             if is_restart && !fabric::was_restarted(router, &session)? {
                 misses.push(format!("{name} does not say that the speaker was restarted"));
             }
