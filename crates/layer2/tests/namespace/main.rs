@@ -293,6 +293,10 @@ fn an_owner_frozen_past_its_validity_answers_nothing_when_it_goes_on() {
         let validity_ends = announced.remove(0).at + VALIDITY;
         assert_eq!(station.resolve(VIP), Some(NIC_MAC));
         signal("-STOP");
+        // The signal is sent when `kill` ends; each thread stops when it next runs.
+        while !is_frozen(owner.0.id()) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         assert!(station.answers(VIP, 10).is_empty(), "it is frozen");
         std::thread::sleep(validity_ends.since(boottime()));
         station.forget();
@@ -301,6 +305,14 @@ fn an_owner_frozen_past_its_validity_answers_nothing_when_it_goes_on() {
         assert!(seen.is_empty(), "from an owner past its time: {seen:?}");
         assert!(station.answers(VIP, 10).is_empty());
     });
+}
+
+/// Has every thread of the process stopped?
+fn is_frozen(process: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("it lives").flatten();
+    let mut states = threads.map(|thread| std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default());
+    // Its state follows its name, which is in brackets.
+    states.all(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')))
 }
 
 /// A process that ends with the test, however that ends.
