@@ -22,6 +22,14 @@ const TIMING: Timing = Timing {
     request_timeout: Duration::from_secs(1),
 };
 
+/// One that asks of itself only after a quarter of a minute, or when the leader's time is over.
+const SLOW: Timing = Timing {
+    lease_duration: Duration::from_secs(40),
+    renew_deadline: Duration::from_secs(30),
+    retry_period: Duration::from_secs(14),
+    ..TIMING
+};
+
 /// Longer than anything that is waited for here takes.
 const NEVER: Duration = Duration::from_secs(30);
 
@@ -32,14 +40,14 @@ struct Replica {
 }
 
 fn replica(clients: &Clients, lease: &str, identity: &str) -> Replica {
+    timed(clients, lease, identity, TIMING)
+}
+
+fn timed(clients: &Clients, lease: &str, identity: &str, timing: Timing) -> Replica {
     let mut tasks = JoinSet::new();
     let resign = CancellationToken::new();
-    let candidacy = Candidacy {
-        namespace: "default".to_owned(),
-        lease: lease.to_owned(),
-        identity: identity.to_owned(),
-        timing: TIMING,
-    };
+    let candidacy =
+        Candidacy { namespace: "default".to_owned(), lease: lease.to_owned(), identity: identity.to_owned(), timing };
     let leadership = Leadership::contend(clients.lease.clone(), candidacy, resign.clone(), &mut tasks);
     Replica { leadership, resign, tasks }
 }
@@ -57,7 +65,7 @@ async fn the_lease_passes_on_at_once_when_given_back_and_by_expiry_when_not() ->
     let mut first = replica(&clients, "lead", "first");
     let mut term = first.term().await?;
     assert!(term.was_free, "there was no Lease before");
-    let mut second = replica(&clients, "lead", "second");
+    let mut second = timed(&clients, "lead", "second", SLOW);
     // Twice its time, and still the same term.
     assert!(timeout(TIMING.renew_deadline * 2, term.ended()).await.is_err());
     assert!(term.is_valid(clock::now()));
@@ -68,18 +76,21 @@ async fn the_lease_passes_on_at_once_when_given_back_and_by_expiry_when_not() ->
     assert!(!term.is_valid(clock::now()));
     let begun = Instant::now();
     let after = second.term().await?;
-    // The watch tells it, so no period passes first.
+    // The watch tells it, so neither a period passes first nor the time of the first one, of which 3.5 s at least were left.
     println!("given back, it passed on after {:?}", begun.elapsed());
-    assert!(begun.elapsed() < TIMING.retry_period, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     assert!(after.was_free, "nothing of the first is under way");
+    second.resign.cancel();
+    let mut third = replica(&clients, "lead", "third");
+    third.term().await?;
 
     // Killed: nothing is given back.
-    let mut third = replica(&clients, "lead", "third");
-    second.tasks.abort_all();
-    let term = third.term().await?;
-    assert!(!term.was_free, "something of the second may be under way");
+    let mut fourth = replica(&clients, "lead", "fourth");
+    third.tasks.abort_all();
+    let term = fourth.term().await?;
+    assert!(!term.was_free, "something of the third may be under way");
     let spec = leases.get("lead").await?.spec.context("a spec")?;
-    assert_eq!((spec.holder_identity.as_deref(), spec.lease_transitions), (Some("third"), Some(2)));
+    assert_eq!((spec.holder_identity.as_deref(), spec.lease_transitions), (Some("fourth"), Some(3)));
     assert!(spec.acquire_time.is_some() && spec.renew_time.is_some());
     Ok(())
 }
