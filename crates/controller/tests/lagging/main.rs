@@ -20,7 +20,9 @@ use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams, WatchE
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use relay::Relay;
@@ -38,6 +40,8 @@ const AT_ONCE: usize = 16;
 const EARLY: usize = 10;
 
 const NAMESPACE: &str = "crowd";
+/// How the names of those begin that stay.
+const LASTING: &str = "lasting-";
 const POLICY: &str = "refused.tests.ironlb.io";
 
 /// How many Services stay, how many come and go in turn, and how many addresses there are for all of them.
@@ -88,17 +92,19 @@ async fn on_a_lagging_watch_no_address_is_given_twice() -> Result<()> {
     ];
     let shutdown = CancellationToken::new();
     let controller = tokio::spawn(ironlb_controller::run(Arguments::parse_from(line).controller, shutdown.clone()));
-    let ledger = Ledger::open(services.clone()).await?;
+    let mut ledger = Ledger::open(services.clone()).await?;
 
     let refused = service("refused")?;
     services.create(&PostParams::default(), &refused).await?;
     // Some are there before the controller leads; the others it hears of late.
-    let name = |number| format!("lasting-{number:05}");
+    let name = |number| format!("{LASTING}{number:05}");
     create(&services, (0..EARLY).map(name)).await?;
-    served(&services, EARLY).await?;
+    ledger.served(EARLY).await?;
     let others = create(&services, (EARLY..numbers.lasting).map(name));
     tokio::try_join!(others, come_and_go(&services, numbers.passing))?;
-    let held = served(&services, numbers.lasting).await?;
+    ledger.served(numbers.lasting).await?;
+    let held = lasting(&services).await?;
+    ensure!(held.len() == numbers.lasting, "{} of {} have an address", held.len(), numbers.lasting);
     let distinct: BTreeSet<&String> = held.values().collect();
     ensure!(distinct.len() == held.len(), "{} addresses for {} Services", distinct.len(), held.len());
     let refused = services.get("refused").await?;
@@ -127,19 +133,6 @@ async fn come_and_go(services: &Api<Service>, count: usize) -> Result<()> {
             Ok(())
         })
         .await
-}
-
-/// Waits until so many of those that stay have an address, and gives those.
-async fn served(services: &Api<Service>, count: usize) -> Result<BTreeMap<String, String>> {
-    let begun = Instant::now();
-    loop {
-        let held = lasting(services).await?;
-        if held.len() == count {
-            return Ok(held);
-        }
-        ensure!(begun.elapsed() < PATIENCE, "{} of {count} have an address", held.len());
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
 }
 
 /// CRDs, namespaces, the Eip, an Eip that cannot be read, and the policy.
@@ -238,18 +231,21 @@ fn address(service: &Service) -> Option<String> {
 /// The addresses of those that stay, by name.
 async fn lasting(services: &Api<Service>) -> Result<BTreeMap<String, String>> {
     let all = services.list(&ListParams::default()).await?;
-    let held = all.iter().filter(|service| service.name_any().starts_with("lasting-"));
+    let held = all.iter().filter(|service| service.name_any().starts_with(LASTING));
     Ok(held.filter_map(|service| Some((service.name_any(), address(service)?))).collect())
 }
 
 /// Every state that the API server shows, by a watch that does not lag.
 struct Ledger {
     task: JoinHandle<Result<Seen>>,
+    lasting: watch::Receiver<usize>,
     stop: CancellationToken,
 }
 
 #[derive(Debug, Default)]
 struct Seen {
+    /// How many of those that stay have an address.
+    lasting: watch::Sender<usize>,
     states: usize,
     given: usize,
     holders: BTreeMap<String, String>,
@@ -262,8 +258,18 @@ impl Ledger {
     async fn open(services: Api<Service>) -> Result<Self> {
         let version = services.list(&ListParams::default()).await?.metadata.resource_version.unwrap_or_default();
         let stop = CancellationToken::new();
-        let task = tokio::spawn(follow(services, version, stop.clone()));
-        Ok(Self { task, stop })
+        let seen = Seen::default();
+        let lasting = seen.lasting.subscribe();
+        let task = tokio::spawn(follow(services, version, seen, stop.clone()));
+        Ok(Self { task, lasting, stop })
+    }
+
+    /// Waits until so many of those that stay have an address.
+    async fn served(&mut self, count: usize) -> Result<()> {
+        let served = timeout(PATIENCE, self.lasting.wait_for(|lasting| *lasting == count)).await;
+        let is_served = served.map(|told| told.is_ok()).unwrap_or_default();
+        ensure!(is_served, "{} of {count} have an address", *self.lasting.borrow());
+        Ok(())
     }
 
     async fn close(self) -> Result<Seen> {
@@ -272,8 +278,7 @@ impl Ledger {
     }
 }
 
-async fn follow(services: Api<Service>, mut version: String, stop: CancellationToken) -> Result<Seen> {
-    let mut seen = Seen::default();
+async fn follow(services: Api<Service>, mut version: String, mut seen: Seen, stop: CancellationToken) -> Result<Seen> {
     loop {
         let mut events = services.watch(&WatchParams::default().timeout(290), &version).await?.boxed();
         loop {
@@ -307,6 +312,7 @@ impl Seen {
         if let Some(old) = self.held.remove(name) {
             self.moved.push(format!("{name}: {old} became {address:?}"));
             self.holders.remove(&old);
+            self.count(name, -1);
         }
         let Some(address) = address else { return };
         self.given += 1;
@@ -314,12 +320,20 @@ impl Seen {
             self.doubles.push(format!("{address}: {other} and {name}"));
         }
         self.held.insert(name.to_owned(), address);
+        self.count(name, 1);
     }
 
     fn gone(&mut self, name: &str) {
         self.states += 1;
         if let Some(old) = self.held.remove(name) {
             self.holders.remove(&old);
+            self.count(name, -1);
+        }
+    }
+
+    fn count(&self, name: &str, more: isize) {
+        if name.starts_with(LASTING) {
+            self.lasting.send_modify(|lasting| *lasting = lasting.saturating_add_signed(more));
         }
     }
 }
