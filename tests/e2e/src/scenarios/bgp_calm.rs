@@ -112,11 +112,12 @@ async fn nobody_is_heard_of(ground: &Ground<'_>) -> Result<()> {
         "reason": "NodeStatusUnknown", "message": "Kubelet stopped posting node status.",
     });
     let patch = json!({"status": {"conditions": [unknown]}}).to_string();
-    for node in site.nodes().iter().filter(|_| !in_full) {
-        site.kubectl(&["patch", "node", node.name(), "--subresource=status", "--patch", &patch]).await?;
-    }
     let api: Api<k8s_openapi::api::core::v1::Node> = Api::all(site.client());
     wait_for(2 * PATIENCE, "all nodes to be NotReady", || async {
+        // Each time: a kubelet may have had a write under way when it was frozen.
+        for node in site.nodes().iter().filter(|_| !in_full) {
+            site.kubectl(&["patch", "node", node.name(), "--subresource=status", "--patch", &patch]).await?;
+        }
         let conditions = api.list(&ListParams::default()).await?.into_iter();
         let conditions =
             conditions.flat_map(|node| node.status.and_then(|status| status.conditions).unwrap_or_default());

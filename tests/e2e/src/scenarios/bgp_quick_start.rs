@@ -76,11 +76,14 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
         Ok(router.paths(&format!("{vip}/32")).await?.is_empty().then_some(()))
     })
     .await?;
-    for node in stage.site.nodes() {
-        let session = router.established(node.ipv4(), PATIENCE).await?;
-        ensure!(session.prefixes == 0, "{session:?}");
-    }
-    Ok(())
+    wait_for(PATIENCE, "sessions without a prefix", || async {
+        for node in stage.site.nodes() {
+            let session = router.established(node.ipv4(), PATIENCE).await?;
+            ensure!(session.prefixes == 0, "{session:?}");
+        }
+        Ok(Some(()))
+    })
+    .await
 }
 
 /// A router that has every node as a neighbour.
