@@ -19,7 +19,8 @@ use ironlb_model::{Distance, Neighbor, Prefix};
 /// Our autonomous system, one of four octets (RFC 6996 §5: private).
 pub(crate) const ASN: u32 = 4_200_000_001;
 /// Another host of the LAN, through which a second path is announced.
-pub(crate) const ANOTHER: Ipv4Addr = Ipv4Addr::new(192, 168, 0, 2);
+pub(crate) const ANOTHER: (Ipv4Addr, Ipv6Addr) =
+    (Ipv4Addr::new(192, 168, 0, 2), Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2));
 const PASSWORD: &str = "sesame";
 
 /// One way to be a neighbour.
@@ -41,7 +42,7 @@ pub(crate) enum Row {
     Gtsm,
     /// Through another router.
     Multihop,
-    /// Two paths of one prefix.
+    /// Two paths of one prefix, of both families.
     AddPath,
     /// IPv4 routes over IPv6, with a next hop of IPv6.
     Ipv6NextHop,
@@ -51,7 +52,7 @@ pub(crate) enum Row {
     Internal,
     /// No session before BFD is up.
     Bfd,
-    /// Its routes outlive our restart; in a host of its own, which restarts.
+    /// Its routes, of both families, outlive our restart and a NOTIFICATION; in a host of its own, which restarts.
     Restart,
     /// The same with BFD beside it, which must not say that we are gone.
     RestartBfd,
@@ -179,7 +180,7 @@ impl Row {
     pub(crate) fn families(self) -> &'static [Family] {
         match self {
             Self::Ipv6 | Self::LinkLocal => &[Family::Ipv6Unicast],
-            Self::Both => &Family::ALL,
+            Self::Both | Self::AddPath | Self::Restart => &Family::ALL,
             _ => &[Family::Ipv4Unicast],
         }
     }
@@ -219,13 +220,16 @@ impl Row {
         config.families = self.families().iter().map(|family| (*family, FamilyConfig::default())).collect();
         if self == Self::AddPath {
             let several = FamilyConfig { add_path: NonZeroU8::new(4), ..FamilyConfig::default() };
-            config.families.insert(Family::Ipv4Unicast, several);
+            config.families.values_mut().for_each(|family| *family = several);
         }
         config.timing.connect_retry = Duration::from_secs(1);
         config.passive = self == Self::WePassive;
         config.extended_next_hop = self == Self::Ipv6NextHop;
-        config.graceful_restart =
-            matches!(self, Self::Restart | Self::RestartBfd).then(|| RestartConfig::new(30, false)).flatten();
+        config.graceful_restart = match self {
+            Self::Restart => RestartConfig::new(30, true),
+            Self::RestartBfd => RestartConfig::new(30, false),
+            _ => None,
+        };
         let remote: IpAddr = if self.is_over_ipv6() { router.ipv6().into() } else { router.ipv4().into() };
         let neighbor = match self {
             Self::LinkLocal => {
@@ -268,12 +272,13 @@ impl Row {
     pub(crate) fn routes(self) -> Result<Routes> {
         let next_hop = if self == Self::Ipv6NextHop { NextHop::Address(self.address()) } else { NextHop::Own };
         let attributes = Arc::new(attributes(next_hop));
-        let by_another = Arc::new(self::attributes(NextHop::Address(ANOTHER.into())));
         let mut routes = Routes::new();
         for prefix in self.prefixes()? {
             routes.insert(RouteKey::own(prefix), attributes.clone());
             if self == Self::AddPath {
-                routes.insert(RouteKey { prefix, path: PathId(7) }, by_another.clone());
+                let another = if prefix.addr().is_ipv6() { ANOTHER.1.into() } else { ANOTHER.0.into() };
+                let by_another = Arc::new(self::attributes(NextHop::Address(another)));
+                routes.insert(RouteKey { prefix, path: PathId(7) }, by_another);
             }
         }
         Ok(routes)

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 use futures::future::join_all;
 use ironlb_bgp::{Leave, SessionStatus};
-use ironlb_bgp_proto::{Attributes, DownReason, NextHop, RouteKey, Routes, State};
+use ironlb_bgp_proto::{Attributes, DownReason, NextHop, RestartConfig, RouteKey, Routes, State};
 use ironlb_lab::router::{PeerSession, RoutePath};
 use ironlb_lab::{Network, Router, Software, wait_for};
 use ironlb_model::Prefix;
@@ -37,6 +37,7 @@ pub(crate) async fn all(network: &Network, report: &mut Report) -> Result<()> {
         report.check(&format!("{} shutdown message of the router", name_of(router)), outcome);
     }
     restart(network, &mut speakers, report).await?;
+    notified(&mut speakers, &routers, report).await?;
     many(&speakers, [routers[0], routers[1]], report).await?;
     too_many(&mut speakers, &routers, report).await?;
     for router in [routers[0], routers[1]] {
@@ -58,8 +59,13 @@ async fn refresh(speakers: &Speakers, router: &Router) -> Result<()> {
         Software::GoBgp => anyhow::bail!("GoBGP never asks"),
         Software::OpenBgpd => router.order(&["neighbor", &own, "refresh"]).await?,
     };
+    // Between marks of its begin and its end, where the router knows them (RFC 7313). OpenBGPD is not told to.
+    let has_marks = before.negotiated.as_ref().is_some_and(|agreed| agreed.enhanced_route_refresh);
+    ensure!(has_marks || router.software() == Software::OpenBgpd, "no marks: {before:?}");
+    let marks = if has_marks { 2 } else { 0 };
     let asked = |status: &SessionStatus| {
         status.counters.received[ROUTE_REFRESH] > before.counters.received[ROUTE_REFRESH]
+            && status.counters.sent[ROUTE_REFRESH] == before.counters.sent[ROUTE_REFRESH] + marks
             && status.counters.sent[1] > before.counters.sent[1]
     };
     let after = speaker.reaches(&name, "asked for everything again", PATIENCE, asked).await?;
@@ -185,9 +191,13 @@ async fn restart(network: &Network, speakers: &mut Speakers, report: &mut Report
         routers.into_iter().filter(|router| router.software().forwards()).map(|router| (router, Row::RestartBfd)),
     );
     for (router, row) in all.iter().copied() {
-        let status = speakers.of(row)?.session(&session_name(router, row))?;
-        let agreed = status.negotiated.as_ref().and_then(|negotiated| negotiated.graceful_restart);
-        ensure!(agreed.is_some_and(|restart| restart.is_mutual), "{}: {agreed:?}", name_of(router));
+        // A busy machine may have ended a session by BFD a moment ago.
+        let agreed = |status: &SessionStatus| {
+            let negotiated = status.negotiated.as_ref().filter(|_| status.state == State::Established);
+            negotiated.and_then(|negotiated| negotiated.graceful_restart).is_some_and(|restart| restart.is_mutual)
+        };
+        let name = session_name(router, row);
+        speakers.of(row)?.reaches(&name, "agreed on restarts", PATIENCE, agreed).await?;
     }
     speakers.leave(Row::Restart, Leave::ForRestart).await?;
     let outcomes =
@@ -200,6 +210,68 @@ async fn restart(network: &Network, speakers: &mut Speakers, report: &mut Report
         };
         let beside = if row == Row::RestartBfd { ", BFD beside it" } else { "" };
         report.check(&format!("{} bridges our restart{beside}", name_of(router)), outcome);
+    }
+    Ok(())
+}
+
+/// A session that we end with a Cease and begin again costs no route where both ends know RFC 8538; one that we end for good does.
+async fn notified(speakers: &mut Speakers, routers: &[&Router], report: &mut Report) -> Result<()> {
+    let row = Row::Restart;
+    let knows = |router: &&&Router| {
+        let status = speakers.of(row).and_then(|speaker| speaker.session(&session_name(router, row)));
+        let agreed = status.ok().and_then(|status| status.negotiated.clone()?.graceful_restart);
+        agreed.is_some_and(|restart| restart.notification)
+    };
+    let routers: Vec<&Router> = routers.iter().filter(knows).copied().collect();
+    for software in [Software::Frr, Software::GoBgp] {
+        ensure!(routers.iter().any(|router| router.software() == software), "{software:?} does not know it");
+    }
+    let before: Vec<u64> = routers.iter().map(|router| flaps(speakers, router, row)).collect::<Result<_>>()?;
+    // An OPEN that says something else needs another session.
+    speakers.change(row, &routers, |session| session.config.graceful_restart = RestartConfig::new(31, true))?;
+    let outcomes = join_all(routers.iter().zip(before).map(|(router, before)| outlives(speakers, router, row, before)));
+    let outcomes = outcomes.await;
+    speakers.change(row, &routers, |session| session.admin_down = Some("for good".to_owned()))?;
+    for (router, outcome) in routers.iter().zip(outcomes) {
+        report.check(&format!("{} bridges a NOTIFICATION", name_of(router)), outcome);
+        report.check(&format!("{} takes a hard reset for the end", name_of(router)), is_gone(router, row).await);
+    }
+    speakers.change(row, &routers, |session| session.admin_down = None)
+}
+
+fn flaps(speakers: &Speakers, router: &Router, row: Row) -> Result<u64> {
+    Ok(speakers.of(row)?.session(&session_name(router, row))?.flaps)
+}
+
+/// The routes are there at each look, marked at one of them, until another session is up and has told them anew.
+async fn outlives(speakers: &Speakers, router: &Router, row: Row, before: u64) -> Result<()> {
+    let begin = Instant::now();
+    let mut was_marked = false;
+    loop {
+        ensure!(begin.elapsed() < PATIENCE, "no other session, or the route was never marked: {was_marked}");
+        let session = session_of(router, row).await?;
+        for prefix in row.prefixes()? {
+            let all = router.paths(&prefix.to_string()).await?;
+            let ours = all.iter().find(|path| path.peer == Some(row.address()));
+            let ours = ours.with_context(|| format!("{prefix} is gone after {:?}: {all:?}", begin.elapsed()))?;
+            was_marked |= is_marked(router, &session, ours);
+        }
+        if was_marked && flaps(speakers, router, row)? > before {
+            return is_fresh(speakers, router, row).await;
+        }
+    }
+}
+
+/// The routes go long before the time is over for which they would be kept.
+async fn is_gone(router: &Router, row: Row) -> Result<()> {
+    for prefix in row.prefixes()? {
+        let text = prefix.to_string();
+        wait_for(Duration::from_secs(10), &format!("{} to drop {text}", name_of(router)), || async {
+            let all = router.paths(&text).await?;
+            ensure!(all.iter().all(|path| path.peer != Some(row.address())), "{all:?}");
+            Ok(Some(()))
+        })
+        .await?;
     }
     Ok(())
 }

@@ -61,7 +61,8 @@ fn session(address: &Address, neighbour: &Neighbour) -> String {
         text += "[neighbors.ttl-security.config]\nenabled = true\nttl-min = 255\n";
     }
     if neighbour.graceful_restart {
-        text += "[neighbors.graceful-restart.config]\nenabled = true\nrestart-time = 120\n";
+        text +=
+            "[neighbors.graceful-restart.config]\nenabled = true\nrestart-time = 120\nnotification-enabled = true\n";
     }
     _ = writeln!(text, "{}", neighbour.extra);
     for (is_wanted, name) in [(neighbour.ipv4, "ipv4-unicast"), (neighbour.ipv6, "ipv6-unicast")] {
