@@ -1,7 +1,8 @@
 //! Two drivers on the loopback interface, each at ports of its own.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 use std::num::NonZeroU8;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Instant;
 
 use ironlb_bfd_proto::authentication::{Authentication, Key};
@@ -50,11 +51,20 @@ impl End {
     }
 }
 
-/// Ports that nobody has at this moment.
+/// Ports of UDP that nobody has, below those that the kernel and BFD give out themselves. No other test takes them, of another clone
+/// neither: for as long as this process lives it has the same port of TCP.
 fn free_ports() -> (Ports, Ports) {
+    static TRIED: AtomicU16 = AtomicU16::new(0);
     let free = || {
-        let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap();
-        socket.local_addr().unwrap().port()
+        let first = u16::try_from(std::process::id() % 1000).unwrap_or_default() * 10;
+        loop {
+            let port = 11_000 + (first + TRIED.fetch_add(1, Ordering::Relaxed)) % 10_000;
+            let Ok(reserved) = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)) else { continue };
+            if UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port)).is_ok() {
+                std::mem::forget(reserved);
+                return port;
+            }
+        }
     };
     let (a, b, c, d) = (free(), free(), free(), free());
     (Ports { single_hop: (a, b), multi_hop: (c, d) }, Ports { single_hop: (b, a), multi_hop: (d, c) })
