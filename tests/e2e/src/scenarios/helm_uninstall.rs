@@ -10,7 +10,7 @@ use crate::runner::Scenario;
 use crate::stage::PATIENCE;
 use crate::{owner, web};
 
-/// Last on its site, because it takes ironlb away and installs it anew.
+/// Among the last on its site, because it takes ironlb away and installs it anew.
 pub const SCENARIO: Scenario = Scenario {
     name: "helm-uninstall",
     shows: "uninstalling keeps CRDs, Eips and addresses and blocks no deletion; installing again takes the addresses over as they are",
