@@ -94,7 +94,7 @@ fn rounds(seen: &[Seen]) -> Vec<(Duration, Vec<Operation>)> {
     for seen in announcements {
         let at = seen.at.since(*start.get_or_insert(seen.at));
         match rounds.last_mut() {
-            Some((when, forms)) if at.abs_diff(*when) < Duration::from_millis(20) => {
+            Some((when, forms)) if at.abs_diff(*when) < Duration::from_millis(40) => {
                 forms.push(seen.packet.operation);
             }
             _ => rounds.push((at, vec![seen.packet.operation])),
@@ -123,15 +123,13 @@ fn a_gained_vip_is_announced_in_both_forms_at_its_times() {
         }
         let rounds = rounds(&seen);
         assert_eq!(rounds.len(), 5, "{rounds:?}");
-        for ((at, forms), ms) in rounds.iter().zip([0, 100, 1_100, 2_200, 4_000]) {
-            assert_eq!(*forms, [Operation::REQUEST, Operation::REPLY]);
-            // The machine may be busy, and each pause starts after the last announcement.
-            let late = at.saturating_sub(Duration::from_millis(ms));
-            assert!(
-                at.as_millis() + 20 >= u128::from(ms) && late < Duration::from_millis(500),
-                "at {at:?} and not {ms} ms: {rounds:?}"
-            );
-        }
+        assert!(rounds.iter().all(|(_, forms)| *forms == [Operation::REQUEST, Operation::REPLY]), "{rounds:?}");
+        // A busy machine sends or reads any of them late, also the first; the one that is least late says when they began.
+        let due = [0, 100, 1_100, 2_200, 4_000].map(Duration::from_millis);
+        let base = Duration::from_secs(1);
+        let lateness = rounds.iter().zip(due).map(|((at, _), due)| base + *at - due);
+        let spread = lateness.clone().max().unwrap_or_default().abs_diff(lateness.min().unwrap_or_default());
+        assert!(spread < Duration::from_millis(500), "not at {due:?}: {rounds:?}");
     });
 }
 
