@@ -88,7 +88,7 @@ impl Site {
             tokio::try_join!(site.bring_up_control_plane(&step), site.bring_up_nodes(&step))?;
             site.nodes_ready(PATIENCE).await?;
             step("all nodes Ready");
-            tokio::try_join!(site.pods_can_be_made(), site.services_work()).map(drop)
+            tokio::try_join!(site.pods_can_be_made(), site.services_work(PATIENCE)).map(drop)
         };
         if let Err(error) = brought_up.await {
             site.dump_logs().await;
@@ -139,12 +139,14 @@ impl Site {
         .await?
     }
 
-    /// Waits until the kubelet of every node that has power has been heard again since this was called, and its node is Ready: one that
-    /// was connected when the API server stopped may take 45 s to see that its connection is dead.
+    /// Waits until the nodes that have power have got over an outage of the API server: the kubelet of each has been heard since this
+    /// was called, its node is Ready, and kube-proxy leads to the API server again. A kubelet that was connected when the API server
+    /// stopped may take 45 s to see that its connection is dead; kube-proxy has heard that the Service of the API server has no endpoint
+    /// any more, and asks again only after a minute (measured).
     ///
     /// # Errors
     /// Time is up.
-    pub async fn kubelets_back(&self, within: Duration) -> Result<()> {
+    pub async fn nodes_back(&self, within: Duration) -> Result<()> {
         let leases: Api<Lease> = Api::namespaced(self.client.clone(), "kube-node-lease");
         let versions = || async {
             let list = leases.list(&ListParams::default()).await?;
@@ -162,6 +164,7 @@ impl Site {
             Ok(powered.all(|name| now.get(&name).is_some_and(|new| Some(new) != before.get(&name))).then_some(()))
         })
         .await?;
+        self.services_work(within).await?;
         self.nodes_ready(within).await
     }
 
@@ -190,9 +193,10 @@ impl Site {
     }
 
     /// Waits until each node's kube-proxy leads to the API server's own Service, which every pod asks first.
-    async fn services_work(&self) -> Result<()> {
-        try_join_all(self.nodes.iter().map(|node| async {
-            wait_for(PATIENCE, &format!("kube-proxy of {}", node.name()), || async {
+    async fn services_work(&self, within: Duration) -> Result<()> {
+        let powered = self.nodes.iter().filter(|node| node.has_power());
+        try_join_all(powered.map(|node| async {
+            wait_for(within, &format!("kube-proxy of {}", node.name()), || async {
                 let namespace = node.netns();
                 off_runtime(move || {
                     namespace.run(|| TcpStream::connect_timeout(&API_SERVICE, Duration::from_millis(200)))

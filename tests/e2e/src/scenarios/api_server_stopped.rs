@@ -45,7 +45,7 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     let answers = owner::ask(stage, vip, ironlb_lab::arp::Asking::default()).await;
     stage.site.api_server().start()?;
     stage.site.api_ready(PATIENCE).await?;
-    stage.site.kubelets_back(PATIENCE).await?;
+    stage.site.nodes_back(2 * PATIENCE).await?;
     let holder = owner::sole(&answers?).context("while the API server was stopped")?;
     ensure!(holder == mac, "{vip} was answered by {holder} while the API server was stopped");
 

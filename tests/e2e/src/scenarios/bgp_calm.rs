@@ -76,7 +76,8 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     ensure!(report.failed() == 0, "{} connections failed: {:?}", report.failed(), report.by_failure());
 
     let probe = fabric::probe(ground, site.router(1), vip, "alone").await?;
-    site.api_server().stop().await?;
+    // Not in order: what comes after would wait for kube-proxy to find it again.
+    site.api_server().kill()?;
     watch.holds(ground, vip, &nodes, "the API server is gone").await?;
     let speaker = release::speaker_on(last).await?;
     last.kill(speaker.lab_pid)?;
