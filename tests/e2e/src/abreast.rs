@@ -11,9 +11,8 @@ use anyhow::{Context, Result};
 use crate::runner::{Filter, SitePlan};
 use crate::tally::Tally;
 
-/// So many sites stand at once. Chosen: their scenarios mostly wait, and there is room for one more on a machine as Debian makes it
-/// (`Site::room`), such as a demo's.
-const SITES_AT_ONCE: usize = 3;
+/// So many sites stand at once. Chosen: their scenarios mostly wait, and a site is brought up by both of a small machine's cores.
+const SITES_AT_ONCE: usize = 2;
 
 /// Names the site that a process is to run; without it the process runs them all.
 const SITE: &str = "IRONLB_E2E_SITE";
