@@ -34,5 +34,4 @@ pub mod scenarios;
 pub mod stage;
 pub mod takeover;
 pub mod tally;
-pub mod turns;
 pub mod web;

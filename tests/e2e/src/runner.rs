@@ -3,7 +3,7 @@
 //! Sites are dear and scenarios are cheap, so scenarios share a site: each works in a namespace and with addresses of its own and
 //! leaves neither behind. Those that only ask and tell the API server run several at once. What looks at the network or changes
 //! the site itself (power cuts, a stopped API server) comes after, one at a time, and is put back in order before the next.
-//! Sites stand side by side, each in a process of its own (`abreast.rs`); what measures time has the machine to itself (`turns.rs`).
+//! Sites stand side by side, each in a process of its own (`abreast.rs`); what measures time has the machine to itself (`Turns`).
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -13,13 +13,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use futures::stream::{self, StreamExt};
-use ironlb_lab::{Capsule, Site, SiteSpec};
+use ironlb_lab::{Capsule, Site, SiteSpec, Turns};
 
 use crate::evidence;
 use crate::ground::Ground;
 use crate::stage::Stage;
 use crate::tally::Tally;
-use crate::turns::Turns;
 
 /// What a scenario returns.
 pub type Outcome<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;

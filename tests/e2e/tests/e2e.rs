@@ -7,9 +7,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use ironlb_e2e::runner::{self, Filter, SitePlan};
 use ironlb_e2e::tally::Tally;
-use ironlb_e2e::turns::Turns;
 use ironlb_e2e::{abreast, scenarios};
-use ironlb_lab::{Lifetime, capsule};
+use ironlb_lab::{Lifetime, Turns, capsule};
 
 /// How many earlier runs' measurements are kept. Chosen: enough to compare, and runs side by side keep theirs.
 const OTHERS_KEPT: usize = 9;
@@ -49,7 +48,7 @@ fn one_site(plan: &SitePlan, filter: &Filter, folder: &Path) -> anyhow::Result<T
     keep_the_newest(&records, OTHERS_KEPT);
     let records = records.join(capsule.id().to_string());
     // Of all runs on this machine, for the clock of one is disturbed by any other.
-    let turns = Turns::new(&capsule::state_folder()?.join("turns"))?;
+    let turns = Turns::of_this_machine()?;
     let runtime = tokio::runtime::Runtime::new().context("a runtime")?;
     Ok(runtime.block_on(runner::run(&capsule, plan, filter, &records, &turns)))
 }

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use ironlb_lab::{Capsule, Lifetime, Network, RouterSpec, Software, capsule};
+use ironlb_lab::{Capsule, Lifetime, Network, RouterSpec, Software, Turns, capsule};
 
 /// No part may take longer. Chosen: several times what one takes on two busy cores.
 const DEADLINE: Duration = Duration::from_secs(180);
@@ -76,8 +76,14 @@ async fn play(capsule: &Capsule, parts: &[&str], report: &mut Report) {
         Ok(network) => network,
         Err(error) => return report.check("a network", Err(error)),
     };
+    let turns = match Turns::of_this_machine() {
+        Ok(turns) => turns,
+        Err(error) => return report.check("its turn", Err(error)),
+    };
     for part in parts {
         let before = report.failed;
+        // The others measure time.
+        let _turn = if *part == "bgp" { turns.beside_others().await } else { turns.alone().await };
         let work = async {
             match *part {
                 "bfd" => bfd::with_routers(&network, report).await,

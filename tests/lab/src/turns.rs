@@ -1,4 +1,4 @@
-//! Whose turn it is, between processes that have sites on one machine.
+//! Whose turn it is, between processes that have sites or routers on one machine.
 //!
 //! What only has to come about goes on beside others. What measures time waits until nobody else is at it, and nobody begins
 //! meanwhile. Locks of files, so that a process that dies gives its turn back.
@@ -7,6 +7,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+
+use crate::capsule::state_folder;
 
 /// The two files; every process that may disturb another one is given the same folder.
 #[derive(Debug, Clone)]
@@ -25,11 +27,16 @@ pub struct Turn {
 }
 
 impl Turns {
-    /// In this folder, which is made.
+    /// Of all runs on this machine, for the clock of one is disturbed by any other.
     ///
     /// # Errors
     /// The folder cannot be made.
-    pub fn new(folder: &Path) -> Result<Self> {
+    pub fn of_this_machine() -> Result<Self> {
+        Self::new(&state_folder()?.join("turns"))
+    }
+
+    /// In this folder, which is made.
+    fn new(folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         Ok(Self { door: folder.join("door"), floor: folder.join("floor") })
     }
