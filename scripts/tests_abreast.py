@@ -4,8 +4,12 @@
 Cargo runs them one after the other, and those that wait (for an API server, for a timer) leave the processors idle. What a
 program says is printed whole when it ends. The ones that took longest last time begin first. Closed by one line that adds up
 the programs' own closing lines; a test marked ignored, or none at all, does not count as passing.
+
+Each program waits for a turn beside those of all other runs on this machine (`tests/lab/src/turns.rs`), so that it leaves the
+processors to a scenario that measures time.
 """
 
+import fcntl
 import json
 import os
 import re
@@ -34,7 +38,23 @@ def build(arguments):
     return programs
 
 
+def turn():
+    """A turn that others share, until it is closed."""
+    turns = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ironlb" / "sites" / "turns"
+    turns.mkdir(parents=True, exist_ok=True)
+    with open(turns / "door", "w") as door:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        floor = open(turns / "floor", "w")
+        fcntl.flock(floor, fcntl.LOCK_SH)
+    return floor
+
+
 def run(program):
+    with turn():
+        return run_now(program)
+
+
+def run_now(program):
     title, executable, folder = program
     begun = time.monotonic()
     environment = {**os.environ, "CARGO_MANIFEST_DIR": folder, "CARGO": "cargo"}

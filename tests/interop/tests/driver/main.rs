@@ -19,7 +19,7 @@ use ironlb_bgp::{Leave, Listener, Session, SessionStatus, Setup};
 use ironlb_bgp_proto::{Asn, Attributes, Config, Family, FamilyConfig, NextHop, RouteKey, RouterId, Routes, State};
 use ironlb_interop::Speaker;
 use ironlb_lab::{
-    Capsule, Lifetime, Neighbour, Network, Router, RouterConfig, RouterSpec, Software, capsule, wait_for,
+    Capsule, Lifetime, Neighbour, Network, Router, RouterConfig, RouterSpec, Software, Turns, capsule, wait_for,
 };
 use ironlb_model::{Distance, Neighbor, Prefix};
 
@@ -107,6 +107,7 @@ fn main() -> Result<ExitCode> {
 }
 
 async fn play(capsule: &Capsule) -> Result<()> {
+    let _turn = Turns::of_this_machine()?.beside_others().await;
     let routers = Software::ALL.map(|software| RouterSpec { software, client: false });
     let network = Network::up(capsule, 2, &routers).await?;
     let outcome = converse(&network).await;
