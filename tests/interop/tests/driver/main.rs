@@ -107,7 +107,7 @@ fn main() -> Result<ExitCode> {
 }
 
 async fn play(capsule: &Capsule) -> Result<()> {
-    let _turn = Turns::of_this_machine()?.beside_others().await;
+    let _turn = Turns::of_this_machine()?.alone().await;
     let routers = Software::ALL.map(|software| RouterSpec { software, client: false });
     let network = Network::up(capsule, 2, &routers).await?;
     let outcome = converse(&network).await;
