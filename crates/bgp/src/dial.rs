@@ -107,7 +107,9 @@ impl Dial {
         };
         let failed = |error| DialError::Connect { peer, error };
         let (local, remote) = (stream.local_addr().map_err(failed)?, stream.peer_addr().map_err(failed)?);
-        Ok((stream, Place::find(local, remote).await))
+        // Where it runs may be told later, so that a connection that is there is not given up for it.
+        let place = tokio::time::timeout_at(until, Place::find(local, remote)).await;
+        Ok((stream, place.unwrap_or_else(|_| Place::unknown(local, remote))))
     }
 
     async fn connect_to(&self, peer: SocketAddr) -> Result<TcpStream, DialError> {

@@ -13,8 +13,9 @@ use tokio::task::JoinSet;
 
 use crate::neighbor::name_of;
 
-/// An answer takes less than a millisecond; one that takes this long has been lost.
-const ANSWER: Duration = Duration::from_secs(2);
+/// An answer takes less than a millisecond, on a node that makes and ends many pods at once up to seconds: all of them wait for one lock of
+/// the kernel's. After this long it is asked anew.
+pub(crate) const ANSWER: Duration = Duration::from_secs(2);
 
 /// Where a connection runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,9 +40,26 @@ impl Place {
                 tracing::warn!(%error, address = %remote, "cannot ask the kernel for its own addresses");
                 Egress::default()
             }
-            Err(_) => Egress::default(),
+            Err(_) => {
+                tracing::warn!(address = %remote, "the kernel has not yet said where the connection runs");
+                Egress::default()
+            }
         };
+        Self::of(local, remote, egress)
+    }
+
+    /// Nothing but what the connection itself tells.
+    pub(crate) fn unknown(local: SocketAddr, remote: SocketAddr) -> Self {
+        Self::of(local, remote, Egress::default())
+    }
+
+    fn of(local: SocketAddr, remote: SocketAddr, egress: Egress) -> Self {
         Self { local, remote, own: own(local.ip(), &egress), is_direct: egress.is_direct, interface: egress.name }
+    }
+
+    /// Has the kernel told all that there is to know?
+    pub(crate) fn is_known(&self) -> bool {
+        self.interface.is_some()
     }
 
     /// Has the link to a peer that is directly on it lost its carrier, been taken down, or gone? What cannot be asked is taken to be well.

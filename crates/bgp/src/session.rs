@@ -15,13 +15,13 @@ use ironlb_bgp_proto::{BfdState, Config, ConnectionId, Input, OwnAddresses, Peer
 use ironlb_model::Neighbor;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use self::report::Report;
 use crate::clock::{now, sleep_until};
 use crate::connection::{Connection, Ending};
 use crate::dial::{Dial, DialError, admit};
-use crate::place::{Place, fill};
+use crate::place::{ANSWER, Place, fill};
 use crate::status::Board;
 use crate::transport::Transport;
 use crate::{Session, bfd};
@@ -284,10 +284,12 @@ impl Task {
             }
             Arrival::LinkLost(id) => self.tell(Input::LinkDown(id)),
             Arrival::Placed(id, place) => {
-                if let Some(connection) = self.connections.get_mut(&id).filter(|it| it.place != place) {
+                let Some(connection) = self.connections.get_mut(&id) else { return };
+                if connection.place != place {
                     connection.place = place.clone();
                     self.use_place(&place);
                 }
+                self.complete(id, place);
             }
         }
     }
@@ -301,7 +303,18 @@ impl Task {
             self.report.connected();
             self.use_place(&place);
         }
-        self.connections.insert(id, Connection::new(stream, place));
+        self.connections.insert(id, Connection::new(stream, place.clone()));
+        self.complete(id, place);
+    }
+
+    /// Without the addresses of its interface a connection lacks next hops: what the kernel has not told is asked for until it has.
+    fn complete(&mut self, id: ConnectionId, place: Place) {
+        if !place.is_known() {
+            self.under_way.spawn(async move {
+                tokio::time::sleep(ANSWER).await;
+                Arrival::Placed(id, Place::find(place.local, place.remote).await)
+            });
+        }
     }
 
     /// The node's addresses may be others now, or a link down.
@@ -322,7 +335,12 @@ impl Task {
     fn turn(&mut self) {
         self.receive(false);
         if self.peer.poll_timeout().is_some_and(|at| at <= now()) {
-            // Bytes before timers: what came while this process was held up shows that the peer was not.
+            // What has come before timers: while this process was held up, the peer was not.
+            while let Some(ended) = self.under_way.try_join_next() {
+                if let Some(arrival) = arrival_of(ended) {
+                    self.arrived(arrival);
+                }
+            }
             self.receive(true);
             self.carry_out();
             self.peer.handle_timeout(now());
@@ -454,11 +472,8 @@ impl Task {
             tokio::select! {
                 changed = inlet.wanted.changed() => return Event::Wanted(changed.is_ok()),
                 stream = inlet.incoming.recv(), if !inlet.incoming.is_closed() => return Event::Incoming(stream),
-                Some(arrived) = self.under_way.join_next() => match arrived {
-                    Ok(arrival) => return Event::Arrived(arrival),
-                    // An attempt that was given up.
-                    Err(error) if error.is_cancelled() => {}
-                    Err(error) => std::panic::resume_unwind(error.into_panic()),
+                Some(ended) = self.under_way.join_next() => if let Some(arrival) = arrival_of(ended) {
+                    return Event::Arrived(arrival);
                 },
                 // What was closed: its end is of no interest.
                 Some(_) = self.closing.join_next() => {}
@@ -467,6 +482,15 @@ impl Task {
                 () = sleep_until(due) => return Event::Due,
             }
         }
+    }
+}
+
+/// What a task came to; `None` for an attempt that was given up.
+fn arrival_of(ended: Result<Arrival, JoinError>) -> Option<Arrival> {
+    match ended {
+        Ok(arrival) => Some(arrival),
+        Err(error) if error.is_cancelled() => None,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

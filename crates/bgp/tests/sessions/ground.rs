@@ -36,7 +36,8 @@ pub(crate) fn router_id(of: IpAddr) -> RouterId {
 /// A session from one address to another, impatient enough for a test.
 pub(crate) fn session(own: (IpAddr, u32), peer: (IpAddr, u32)) -> Session {
     let mut config = Config::new(asn(own.1), asn(peer.1), router_id(own.0));
-    config.timing.connect_retry = Duration::from_millis(500);
+    // An attempt that has not come to anything by then is given up, and a busy machine takes its time.
+    config.timing.connect_retry = Duration::from_secs(2);
     config.timing.idle_hold = Duration::from_millis(100);
     config.timing.idle_hold_max = Duration::from_millis(200);
     let mut session = Session::new(config, Neighbor::Address(peer.0));
