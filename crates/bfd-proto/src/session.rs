@@ -318,6 +318,12 @@ impl Session {
         self.is_periodic().then(|| Duration::from_micros(self.transmit_micros()))
     }
 
+    /// How long the peer waits for us when nothing comes; `None` while nothing is sent periodically.
+    #[must_use]
+    pub fn remote_detection_time(&self) -> Option<Duration> {
+        self.transmit_interval().map(|interval| interval * self.config.detect_mult.get().into())
+    }
+
     /// How long the peer may be silent; `None` before it was heard.
     #[must_use]
     pub fn detection_time(&self) -> Option<Duration> {
@@ -366,7 +372,12 @@ impl Session {
             Disable::Administratively => Diagnostic::ADMINISTRATIVELY_DOWN,
             Disable::PathDown => Diagnostic::PATH_DOWN,
         };
-        // It goes on sending for as long as it lives, as §6.8.16 permits, so that the peer does not take silence for a failure.
+        //= https://www.rfc-editor.org/rfc/rfc5880#section-6.8.16
+        //# BFD Control packets SHOULD be transmitted for at least a Detection
+        //# Time after transitioning to AdminDown state in order to ensure that
+        //# the remote system is aware of the state change.
+        //
+        // It goes on sending for as long as it lives, so that the peer does not take silence for a failure.
         self.change(State::AdminDown, diagnostic, Cause::Disabled(why));
     }
 

@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 
 use crate::neighbor::name_of;
 
-/// An answer takes less than a millisecond, on a node that makes and ends many pods at once up to seconds: all of them wait for one lock of
-/// the kernel's. After this long it is asked anew.
+/// How long an answer is waited for, and how long after that the kernel is asked again. It takes less than a millisecond, but up to
+/// seconds on a node that makes and ends many pods at once: all of that waits for one lock of the kernel's.
 pub(crate) const ANSWER: Duration = Duration::from_secs(2);
 
 /// Where a connection runs.
@@ -37,11 +37,11 @@ impl Place {
         let egress = match found {
             Ok(Ok(egress)) => egress,
             Ok(Err(error)) => {
-                tracing::warn!(%error, address = %remote, "cannot ask the kernel for its own addresses");
+                tracing::debug!(%error, address = %remote, "cannot ask the kernel for its own addresses");
                 Egress::default()
             }
             Err(_) => {
-                tracing::warn!(address = %remote, "the kernel has not yet said where the connection runs");
+                tracing::debug!(address = %remote, "the kernel has not yet said where the connection runs");
                 Egress::default()
             }
         };
@@ -60,6 +60,11 @@ impl Place {
     /// Has the kernel told all that there is to know?
     pub(crate) fn is_known(&self) -> bool {
         self.interface.is_some()
+    }
+
+    /// This, or what was known before: that no answer came says nothing.
+    pub(crate) fn or_before(self, before: &Self) -> Self {
+        if self.is_known() { self } else { before.clone() }
     }
 
     /// Has the link to a peer that is directly on it lost its carrier, been taken down, or gone? What cannot be asked is taken to be well.
@@ -218,6 +223,16 @@ mod tests {
         let text = |address: Option<IpAddr>| address.map_or("-".to_owned(), |address| address.to_string());
         let parts = [own.ipv4.map(IpAddr::V4), own.ipv6.map(IpAddr::V6), own.link_local.map(IpAddr::V6)];
         parts.map(text).join(" ")
+    }
+
+    #[test]
+    fn no_answer_takes_nothing_away() {
+        let (local, remote) = ("192.0.2.2:179".parse().unwrap(), "192.0.2.1:179".parse().unwrap());
+        let told = Egress { name: Some("eth0".to_owned()), ..egress(&["192.0.2.2", "2001:db8::1"], true) };
+        let (known, unknown) = (Place::of(local, remote, told), Place::unknown(local, remote));
+        assert_eq!(unknown.own.ipv4.map(IpAddr::V4), Some(local.ip()), "the connection's own address is always known");
+        assert_eq!(unknown.clone().or_before(&known), known);
+        assert_eq!(known.clone().or_before(&unknown), known);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 mod report;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -67,6 +67,7 @@ enum Arrival {
     Dialled(ConnectionId, Result<(TcpStream, Place), DialError>),
     Admitted(Transport, std::io::Result<(TcpStream, Place)>),
     Placed(ConnectionId, Place),
+    AskedAgain(ConnectionId, Place),
     LinkLost(ConnectionId),
 }
 
@@ -91,6 +92,8 @@ struct Task {
     own: OwnAddresses,
     connections: BTreeMap<ConnectionId, Connection>,
     established: Option<ConnectionId>,
+    /// Connections about which the kernel is asked again: each by one task.
+    asked_again: BTreeSet<ConnectionId>,
     under_way: JoinSet<Arrival>,
     dials: BTreeMap<ConnectionId, AbortHandle>,
     admitting: usize,
@@ -137,6 +140,7 @@ impl Task {
             own: OwnAddresses::default(),
             connections: BTreeMap::new(),
             established: None,
+            asked_again: BTreeSet::new(),
             under_way: JoinSet::new(),
             dials: BTreeMap::new(),
             admitting: 0,
@@ -283,15 +287,22 @@ impl Task {
                 }
             }
             Arrival::LinkLost(id) => self.tell(Input::LinkDown(id)),
-            Arrival::Placed(id, place) => {
-                let Some(connection) = self.connections.get_mut(&id) else { return };
-                if connection.place != place {
-                    connection.place = place.clone();
-                    self.use_place(&place);
-                }
-                self.complete(id, place);
+            Arrival::Placed(id, place) => self.placed(id, place),
+            Arrival::AskedAgain(id, place) => {
+                self.asked_again.remove(&id);
+                self.placed(id, place);
             }
         }
+    }
+
+    fn placed(&mut self, id: ConnectionId, found: Place) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let place = found.or_before(&connection.place);
+        if connection.place != place {
+            connection.place = place.clone();
+            self.use_place(&place);
+        }
+        self.ask_again_where_unknown(id);
     }
 
     fn connected(&mut self, id: ConnectionId, stream: TcpStream, place: Place) {
@@ -303,16 +314,24 @@ impl Task {
             self.report.connected();
             self.use_place(&place);
         }
-        self.connections.insert(id, Connection::new(stream, place.clone()));
-        self.complete(id, place);
+        if !place.is_known() {
+            tracing::warn!(peer = %place.remote, "the kernel has not said yet by which interface: routes whose next hop is there wait");
+        }
+        self.connections.insert(id, Connection::new(stream, place));
+        self.ask_again_where_unknown(id);
     }
 
     /// Without the addresses of its interface a connection lacks next hops: what the kernel has not told is asked for until it has.
-    fn complete(&mut self, id: ConnectionId, place: Place) {
-        if !place.is_known() {
+    fn ask_again_where_unknown(&mut self, id: ConnectionId) {
+        let Some(place) = self.connections.get(&id).map(|connection| &connection.place).filter(|it| !it.is_known())
+        else {
+            return;
+        };
+        if self.asked_again.insert(id) {
+            let (local, remote) = (place.local, place.remote);
             self.under_way.spawn(async move {
                 tokio::time::sleep(ANSWER).await;
-                Arrival::Placed(id, Place::find(place.local, place.remote).await)
+                Arrival::AskedAgain(id, Place::find(local, remote).await)
             });
         }
     }

@@ -25,7 +25,7 @@ use crate::{Leave, Session, Setup, addresses, bfd, neighbor};
 /// Unknown peers are named in the log, and those who wait for changes woken for them, so often at most.
 const REFUSALS_TOLD: Duration = Duration::from_secs(10);
 
-/// How long leaving may take: a connection gets one second to say its last words.
+/// How long the sessions may take to end: a connection gets one second to say its last words. BFD ends after them, within a second.
 const LEAVING: Duration = Duration::from_secs(3);
 
 /// How long a session rests whose task failed: a fault of ours, which the log names, and not to be repeated a thousand times.

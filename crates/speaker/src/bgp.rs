@@ -31,8 +31,9 @@ pub(crate) use self::telling::{BgpTelling, Moment};
 /// How long the withdrawal of everything may take before the sessions end. Chosen: many times what a router needs to read it.
 const WITHDRAWAL: Duration = Duration::from_secs(1);
 
-/// The longest that [`Speaking::leave`] takes: the wait, the withdrawal, and what the driver allows itself.
-pub(crate) const LEAVE_WITHIN: Duration = SHUTDOWN_WAIT.saturating_add(Duration::from_secs(5));
+/// The longest that [`Speaking::leave`] takes: the wait, the withdrawal (1 s), what the driver allows its sessions (3 s) and BFD (1 s), and a
+/// second for the machine.
+pub(crate) const LEAVE_WITHIN: Duration = SHUTDOWN_WAIT.saturating_add(Duration::from_secs(6));
 
 /// The sessions of this node.
 #[derive(Debug)]

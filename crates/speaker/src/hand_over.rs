@@ -20,8 +20,8 @@ use tracing::{info, warn};
 
 use crate::state_directory::{HAND_OVER_SOCKET, SPEAKING, StateDirectory};
 
-/// So long a speaker waits for the one before it. Chosen: closing sessions takes milliseconds, so one that needs seconds has stopped; and
-/// routers keep routes for 30 s.
+/// So long a speaker waits for the one before it. Chosen: more than the end of sessions (3 s) and of BFD after it (1 s)
+/// may take, so one that needs longer has stopped; and routers keep routes for 30 s.
 pub(crate) const TAKE_WITHIN: Duration = Duration::from_secs(5);
 
 /// How soon again after a try that came to nothing. Chosen: nobody feels it, and it costs two system calls.

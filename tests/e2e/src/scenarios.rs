@@ -118,8 +118,8 @@ pub fn plans() -> Vec<SitePlan> {
                 survives_slow_server::SCENARIO,
             ],
             alone: vec![leader_stopped::SCENARIO, controller_leader_killed::SCENARIO, helm_upgrade::SCENARIO],
-            // After an outage of the API server kubelets hear of a pod's deletion up to half a minute late, and the kubelet starts a
-            // container at once that has not ended before.
+            // After an outage of the API server kubelets hear of a pod's deletion up to half a minute late, so ironlb is uninstalled
+            // before. And a kubelet restarts a container at once the first time that it ends: none has ended of that installation.
             last: vec![helm_uninstall::SCENARIO, api_server_stopped::SCENARIO, restart_without_api_server::SCENARIO],
         },
         SitePlan {

@@ -47,7 +47,6 @@ fn one_site(plan: &SitePlan, filter: &Filter, folder: &Path) -> anyhow::Result<T
     let records = folder.join("e2e");
     keep_the_newest(&records, OTHERS_KEPT);
     let records = records.join(capsule.id().to_string());
-    // Of all runs on this machine, for the clock of one is disturbed by any other.
     let turns = Turns::of_this_machine()?;
     let runtime = tokio::runtime::Runtime::new().context("a runtime")?;
     Ok(runtime.block_on(runner::run(&capsule, plan, filter, &records, &turns)))

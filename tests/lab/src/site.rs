@@ -192,7 +192,7 @@ impl Site {
         wait_for(PATIENCE, "the default ServiceAccount", || async { Ok(api.get_opt("default").await?) }).await.map(drop)
     }
 
-    /// Waits until each node's kube-proxy leads to the API server's own Service, which every pod asks first.
+    /// Waits until the kube-proxy of each node that has power leads to the API server's own Service, which every pod asks first.
     async fn services_work(&self, within: Duration) -> Result<()> {
         let powered = self.nodes.iter().filter(|node| node.has_power());
         try_join_all(powered.map(|node| async {

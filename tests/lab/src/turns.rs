@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::capsule::state_folder;
 
-/// Set where whoever started this process has the turn for it: `scripts/abreast.sh`, for parts that may go on beside each other only.
+/// Set where whoever started this process has the turn for it: `scripts/abreast.sh`, whose parts disturb nobody but other runs.
 const HAS_TURN: &str = "IRONLB_HAS_TURN";
 
 /// The two files; every process that may disturb another one is given the same folder.
@@ -57,7 +57,7 @@ impl Turns {
         self.wait(File::lock).await
     }
 
-    /// A lock that cannot be had is a fault of the file system under the target folder: it ends the run.
+    /// A lock that cannot be had is a fault of the file system under the cache folder: it ends the run.
     async fn wait(&self, lock: fn(&File) -> std::io::Result<()>) -> Turn {
         let Self { door, floor, has_turn } = self.clone();
         if has_turn {
@@ -70,12 +70,14 @@ impl Turns {
             lock(&floor)?;
             Ok(Turn { _floor: Some(floor) })
         });
-        waited.await.expect("waiting for a lock does not panic").expect("a file in the target folder can be locked")
+        waited.await.expect("waiting for a lock does not panic").expect("a file in the cache folder can be locked")
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
@@ -93,7 +95,9 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let others = turns.clone();
-        let late = tokio::spawn(async move { others.beside_others().await });
+        let mut late = tokio::spawn(async move { others.beside_others().await });
+        // Beside the first two it would have a turn at once, did it not wait at the door.
+        assert!(tokio::time::timeout(Duration::from_millis(200), &mut late).await.is_err(), "overtaken");
         drop((first, second));
         let turn = alone.await.unwrap();
         assert!(File::create(floor).unwrap().try_lock_shared().is_err(), "somebody could be at it beside one alone");

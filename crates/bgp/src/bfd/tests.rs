@@ -51,8 +51,8 @@ impl End {
     }
 }
 
-/// Ports of UDP that nobody has, below those that the kernel and BFD give out themselves. No other test takes them, of another clone
-/// neither: for as long as this process lives it has the same port of TCP.
+/// Ports of UDP that nobody has, below those that the kernel and BFD give out themselves. No other test that asks here takes them, of
+/// another clone neither: for as long as this process lives it has the same port of TCP.
 fn free_ports() -> (Ports, Ports) {
     static TRIED: AtomicU16 = AtomicU16::new(0);
     let free = || {

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use ironlb_bfd_proto::{
-    AddError, Datagram, Disable, Discriminator, Input, Notice, Output, Path, Session, Sessions, State,
-};
+use ironlb_bfd_proto::{AddError, Datagram, Disable, Discriminator, Input, Notice, Output, Path, Sessions, State};
 use ironlb_bgp_proto::BfdState;
 use ironlb_model::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
@@ -30,7 +28,7 @@ const BATCH: usize = 2048;
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Peers are given no more than this to take down what depends on BFD, however slow the session is. Chosen: the node is without sessions
-/// meanwhile, and the packet that says it is underway for less.
+/// meanwhile, and a router has the packet within milliseconds.
 const LINGER_AT_MOST: Duration = Duration::from_secs(1);
 
 /// How long to wait when waiting itself fails, for lack of memory in the kernel.
@@ -182,17 +180,13 @@ impl Worker {
         self.is_leaving = true;
         let now = clock::now();
         let up = self.sessions.iter().filter(|(_, session)| session.state() == State::Up);
-        let lingering = up.filter_map(|(_, session)| detected_within(session)).max().unwrap_or_default();
+        let lingering = up.filter_map(|(_, session)| session.remote_detection_time()).max().unwrap_or_default();
         for id in self.held.keys() {
             self.sessions.handle_input(now, *id, Input::Disable(Disable::Administratively));
         }
         self.flush();
-        //= https://www.rfc-editor.org/rfc/rfc5880#section-6.8.16
-        //# BFD Control packets SHOULD be transmitted for at least a Detection
-        //# Time after transitioning to AdminDown state in order to ensure that
-        //# the remote system is aware of the state change.
-        //
-        // A router also needs time for what it does then: FRR tells its BGP through two other processes, and ends whatever session there is
+        // Whoever misses the packet takes the session down by himself within a Detection Time.
+        // And a router needs time for what it does then: FRR tells its BGP through two other processes, and ends whatever session there is
         // by the time it hears it, such as the one that the next process has brought up since (measured).
         self.lingering = Some((now + lingering.min(LINGER_AT_MOST), done));
     }
@@ -282,11 +276,6 @@ impl Worker {
         // Whoever listened is about to drop the driver.
         let _ = self.changes.send(change);
     }
-}
-
-/// The Detection Time at the peer's end; `None` while nothing is sent periodically.
-fn detected_within(session: &Session) -> Option<Duration> {
-    session.transmit_interval().map(|interval| interval * session.config().detect_mult.get().into())
 }
 
 impl Family {

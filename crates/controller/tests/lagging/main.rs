@@ -7,7 +7,7 @@ mod relay;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use ironlb_api::names::annotation;
@@ -266,10 +266,13 @@ impl Ledger {
 
     /// Waits until so many of those that stay have an address.
     async fn served(&mut self, count: usize) -> Result<()> {
-        let served = timeout(PATIENCE, self.lasting.wait_for(|lasting| *lasting == count)).await;
-        let is_served = served.map(|told| told.is_ok()).unwrap_or_default();
-        ensure!(is_served, "{} of {count} have an address", *self.lasting.borrow());
-        Ok(())
+        let served =
+            timeout(PATIENCE, self.lasting.wait_for(|lasting| *lasting == count)).await.map(|told| told.is_ok());
+        match served {
+            Ok(true) => Ok(()),
+            Ok(false) => (&mut self.task).await?.map(drop),
+            Err(_) => bail!("{} of {count} have an address", *self.lasting.borrow()),
+        }
     }
 
     async fn close(self) -> Result<Seen> {

@@ -140,27 +140,17 @@ fn is_found(tries: usize, rules: Rules, how: &str) -> bool {
     finds(tries, sequences, |ops| run(rules, &ops).is_err_and(|fault| fault.contains(how)))
 }
 
-/// Do random sequences find that a rule set gives one address twice?
-fn gives_one_twice(rules: Rules) -> bool {
-    is_found(5000, rules, "is given to")
-}
-
 #[test]
 fn each_rule_is_needed() {
     for rules in [Rules::Forgetful, Rules::HastyTakeOver, Rules::NoAnswerIsNo] {
-        assert!(gives_one_twice(rules), "{rules:?}");
+        assert!(is_found(5000, rules, "is given to"), "{rules:?}");
     }
-}
-
-/// Do random sequences find that this rule set moves or loses an address?
-fn loses_one(rules: Rules, how: &str) -> bool {
-    is_found(3000, rules, how)
 }
 
 #[test]
 fn lost_statuses_and_lost_eips_are_seen() {
-    assert!(loses_one(Rules::NothingRemembered, "was not given back"));
-    assert!(loses_one(Rules::OnlyWithAnEip, "by nobody's doing"));
+    assert!(is_found(3000, Rules::NothingRemembered, "was not given back"));
+    assert!(is_found(3000, Rules::OnlyWithAnEip, "by nobody's doing"));
 }
 
 #[test]

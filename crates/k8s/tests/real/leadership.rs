@@ -22,7 +22,7 @@ const TIMING: Timing = Timing {
     request_timeout: Duration::from_secs(1),
 };
 
-/// One whose Lease, if it is not given back, is nobody else's for long.
+/// One whose Lease nobody else has for a long time, unless it is given back.
 const LONG: Timing = Timing { lease_duration: Duration::from_secs(40), ..TIMING };
 
 /// One that asks of itself only after a quarter of a minute.

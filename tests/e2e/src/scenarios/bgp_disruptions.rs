@@ -193,3 +193,18 @@ async fn once(
     fabric::established(ground, protection).await?;
     Ok(misses)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_plan_has_each_protection_and_each_disruption() {
+        for wanted in Protection::ALL {
+            assert!(SHORT.iter().any(|(protection, _)| *protection == wanted), "{wanted:?}");
+        }
+        for wanted in Disruption::ALL {
+            assert!(SHORT.iter().any(|(_, disruptions)| disruptions.contains(&wanted)), "{wanted:?}");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! BGP with all four daemons at once: every row of [`Row`] comes up and its routes are shown, then what sessions do to each other.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -180,7 +180,9 @@ pub(crate) async fn shows(router: &Router, row: Row, prefix: Prefix, count: usiz
     let own: Vec<IpAddr> = if is_ipv6 && (row == Row::LinkLocal || row.address().is_ipv4()) {
         // The host has several, and the session runs over none of them.
         let at_its_place = Row::ALL.into_iter().filter(|other| other.place() == row.place());
-        at_its_place.map(|row| row.own().1.into()).chain(["fd00::1".parse()?]).collect()
+        let first_of_all =
+            (row.place() == Place::Host1).then_some(IpAddr::from(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1)));
+        at_its_place.map(|row| row.own().1.into()).chain(first_of_all).collect()
     } else if is_ipv6 || row == Row::Ipv6NextHop {
         vec![row.own().1.into()]
     } else {

@@ -82,6 +82,11 @@ fn a_forwarding_plane_that_was_reset_is_told() {
 //# If bfd.SessionState is AdminDown
 //#
 //#     Discard the packet
+//= https://www.rfc-editor.org/rfc/rfc5880#section-6.8.16
+//= type=test
+//# BFD Control packets SHOULD be transmitted for at least a Detection
+//# Time after transitioning to AdminDown state in order to ensure that
+//# the remote system is aware of the state change.
 #[test]
 fn while_held_down_packets_are_discarded_and_ours_go_on_slowly() {
     let mut bench = Bench::up(config());
