@@ -27,8 +27,9 @@ use crate::backoff::Backoff;
 /// to send the handful of messages that one `ip` command causes.
 const MERGE: Duration = Duration::from_millis(5);
 
-/// A reading takes about a millisecond per hundred interfaces; one that takes this long has lost its end to an overrun.
-const READ_TIMEOUT: Duration = Duration::from_secs(2);
+/// A reading takes about a millisecond per hundred interfaces, and up to seconds more where many pods come and go: all of that waits for
+/// one lock of the kernel's. One that takes this long has lost its end to an overrun.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why the interfaces could not be read.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,7 @@
 use std::env;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -227,7 +227,8 @@ fn controlplane() -> Result<PathBuf> {
     built.pop().with_context(|| format!("{missing} (none in {})", folder.display()))
 }
 
-/// A port that nothing listens on, below those the kernel gives to clients.
+/// A port of TCP that nothing listens on, below those the kernel gives to clients. Nobody else who asks here is given it for as long as
+/// this process lives, which has the same port of UDP.
 ///
 /// # Errors
 /// There is none.
@@ -236,7 +237,9 @@ pub fn free_port() -> Result<u16> {
     let start = u16::try_from(std::process::id() % 900 * 10)?;
     for _ in 0..1000 {
         let port = 21_000 + (start + NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) % 10_000;
+        let Ok(reserved) = UdpSocket::bind(("127.0.0.1", port)) else { continue };
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            std::mem::forget(reserved);
             return Ok(port);
         }
     }

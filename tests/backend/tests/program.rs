@@ -135,7 +135,7 @@ fn a_stream_sends_lines_and_ends_properly_on_sigterm() {
 
 #[test]
 fn sigterm_is_served_through_for_the_grace_time() {
-    let mut backend = Backend::start("1");
+    let mut backend = Backend::start("8");
     backend.terminate();
     assert!(backend.next_line().starts_with("leaving"));
     assert!(backend.ask("127.0.0.1", "GET /healthz").starts_with("HTTP/1.1 503 "));

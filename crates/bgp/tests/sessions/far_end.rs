@@ -1,6 +1,7 @@
 //! A peer that speaks by hand: it reads messages with the codec, and does what the test wants and nothing else.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 
 use futures::FutureExt as _;
@@ -55,11 +56,15 @@ impl Waiting {
         self.connection().await
     }
 
-    /// A session that is up, as far as this end can tell.
+    /// A session that is up, as far as this end can tell. A connection may end before a word is said: its maker was held up for longer
+    /// than an attempt may take, and makes another one.
     pub(crate) async fn session(&self, own: (IpAddr, u32), peer_as: u32) -> FarEnd {
-        let mut end = self.connection().await;
-        end.open(own, peer_as).await;
-        end
+        loop {
+            let mut end = self.connection().await;
+            if end.opens(own, peer_as).await {
+                return end;
+            }
+        }
     }
 }
 
@@ -75,21 +80,31 @@ pub(crate) struct FarEnd {
 impl FarEnd {
     /// OPENs to and fro, until the other end's KEEPALIVE is here.
     pub(crate) async fn open(&mut self, own: (IpAddr, u32), peer_as: u32) {
-        self.say_open(own, peer_as).await;
-        self.send(&keepalive()).await;
+        assert!(self.opens(own, peer_as).await, "the connection ended without a word");
+    }
+
+    /// The same; false if the connection ends without a word.
+    async fn opens(&mut self, own: (IpAddr, u32), peer_as: u32) -> bool {
+        let words = [Self::open_of(own, peer_as).as_slice(), &keepalive()].concat();
+        // Where it has ended already, reading tells so, too.
+        let _ = self.stream.write_all(&words).await;
         loop {
             match self.next().await {
-                Some(Message::Keepalive) => return,
+                Some(Message::Keepalive) => return true,
                 Some(Message::Open(open)) => self.open = Some(open),
+                None if self.open.is_none() => return false,
                 other => panic!("{other:?}"),
             }
         }
     }
 
     pub(crate) async fn say_open(&mut self, own: (IpAddr, u32), peer_as: u32) {
+        self.send(&Self::open_of(own, peer_as)).await;
+    }
+
+    fn open_of(own: (IpAddr, u32), peer_as: u32) -> Vec<u8> {
         let config = Config::new(asn(own.1), asn(peer_as), router_id(own.0));
-        let config = Config { extended_messages: false, ..config };
-        self.send(&config.open(false).encode()).await;
+        Config { extended_messages: false, ..config }.open(false).encode()
     }
 
     /// Did the other end's OPEN say that it had restarted?
@@ -142,7 +157,10 @@ impl FarEnd {
             }
             let mut buffer = vec![0; 65536];
             let read = self.stream.read(&mut buffer);
-            let count = tokio::time::timeout(PATIENCE, read).await.expect("nothing came").unwrap();
+            let count = match tokio::time::timeout(PATIENCE, read).await.expect("nothing came") {
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
+                read => read.unwrap(),
+            };
             self.has_ended = count == 0;
             self.received.extend(&buffer[..count]);
         }

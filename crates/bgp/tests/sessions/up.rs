@@ -20,7 +20,10 @@ async fn two_ends_that_both_connect_make_one_session() {
     first.advertise("there", routes(3));
     second.advertise("here", routes(5));
     let seen = |session: &ironlb_bgp::SessionStatus| session.received.get(&Family::Ipv4Unicast).copied();
-    let at_first = until_session(&first, "there", "5 routes", |session| seen(session) == Some(5)).await;
+    let at_first = until_session(&first, "there", "5 routes, and to know by which interface", |session| {
+        seen(session) == Some(5) && session.interface.is_some()
+    })
+    .await;
     until_session(&second, "here", "3 routes", |session| seen(session) == Some(3)).await;
     assert_eq!(at_first.local.map(|local| local.ip()), Some(here.0));
     assert_eq!(at_first.remote.map(|remote| remote.ip()), Some(there.0));

@@ -13,7 +13,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use ironlb_api::names::annotation;
 use ironlb_api::{Eip, crds};
 use ironlb_apiserver::ApiServer;
-use ironlb_k8s::crds::apply_crds;
+use ironlb_k8s::crds::{CrdError, apply_crds};
 use k8s_openapi::api::core::v1::{Namespace, Service};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams, WatchEvent, WatchParams};
@@ -138,7 +138,10 @@ async fn come_and_go(services: &Api<Service>, count: usize) -> Result<()> {
 /// CRDs, namespaces, the Eip, an Eip that cannot be read, and the policy.
 async fn prepare(client: &Client, numbers: &Numbers) -> Result<()> {
     unreadable_eip(client).await?;
-    apply_crds(client, |_| {}).await?;
+    // A busy server may take longer than the product waits.
+    while let Err(error) = apply_crds(client, |_| {}).await {
+        ensure!(matches!(error, CrdError::Timeout { .. }), "{error:#}");
+    }
     let namespaces: Api<Namespace> = Api::all(client.clone());
     for name in ["ironlb-system", NAMESPACE] {
         let namespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::{alone, create, eventually};
+use crate::{alone, create, eventually, with_crds};
 
 /// A way to the API server that can be cut.
 struct Way {
@@ -64,7 +64,7 @@ impl Way {
 async fn a_watch_whose_version_is_gone_lists_afresh_and_misses_nothing() -> Result<()> {
     let server = alone().await?;
     let direct = server.clients().await?;
-    ironlb_k8s::crds::apply_crds(&direct.ordinary, |_| {}).await?;
+    with_crds(&direct.ordinary).await?;
     let services: Api<Service> = Api::namespaced(direct.ordinary.clone(), "default");
     let service =
         |name: &str| json!({"metadata": {"name": name}, "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}});

@@ -17,7 +17,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::{alone, clients, create, eventually, shared};
+use crate::{alone, clients, create, eventually, shared, with_crds};
 
 const EVERYTHING: Scope = Scope { namespaces: true, openelb: Some(Search::All), ..Scope::speaker(true) };
 
@@ -87,7 +87,7 @@ async fn one_eip_that_does_not_parse_is_an_issue_and_the_others_are_served() -> 
     assert!(stores.snapshot(&settings).is_none());
     assert!(stores.services.has_listed() || stores.awaited().iter().any(|a| a.kind == "services"));
 
-    ironlb_k8s::crds::apply_crds(&clients.ordinary, |_| {}).await?;
+    with_crds(&clients.ordinary).await?;
     eventually("a snapshot once the CRDs are there", || stores.snapshot(&settings).is_some()).await?;
 
     let crds: Api<CustomResourceDefinition> = Api::all(clients.ordinary.clone());
@@ -150,7 +150,7 @@ async fn a_fresh_list_holds_every_write_acknowledged_before_it() -> Result<()> {
 async fn an_api_server_that_goes_takes_nothing_with_it_and_is_followed_again() -> Result<()> {
     let server = alone().await?;
     let clients = server.clients().await?;
-    ironlb_k8s::crds::apply_crds(&clients.ordinary, |_| {}).await?;
+    with_crds(&clients.ordinary).await?;
     let services: Api<Service> = Api::namespaced(clients.ordinary.clone(), "default");
     create(&services, service("before")).await?;
     let mut tasks = JoinSet::new();
@@ -165,15 +165,8 @@ async fn an_api_server_that_goes_takes_nothing_with_it_and_is_followed_again() -
     let asked = stores.services.list_fresh(Duration::from_secs(1)).await;
     assert!(asked.is_err() || stores.are_connected(), "{asked:?}");
 
-    let mut created = false;
-    for _ in 0..300 {
-        created = created || create(&services, service("after")).await.is_ok();
-        if created {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    assert!(created, "the API server came back");
+    server.wait_until_ready().await?;
+    create(&services, service("after")).await?;
     eventually("what changed afterwards", || stores.services.get(&ServiceId::new("default", "after")).is_some())
         .await?;
     eventually("every watch", || stores.are_connected()).await?;

@@ -32,19 +32,16 @@ fn vips_are_answered_with_the_interfaces_mac_and_nothing_else_is() {
         assert!(station.answers(VIP, 3).is_empty(), "nothing is set yet");
 
         site.set(&layer2, &[VIP]);
-        let answers = station.answers(VIP, 20);
-        assert_eq!(answers.len(), 20);
-        for Seen { header, packet, .. } in answers {
+        for Seen { header, packet, .. } in station.answers_to_all(VIP, 20) {
             assert_eq!((header.source, packet.sender_mac), (NIC_MAC, NIC_MAC));
             assert_eq!((header.destination, packet.target_mac), (STATION, STATION));
             assert_eq!(packet.target_ip, STATION_IP);
         }
         assert!(station.answers(OTHER, 20).is_empty());
 
+        eventually("the other questions are counted", || layer2.metrics()[&nic()].ignored[&DropReason::NotOurs] == 20);
         let metrics = layer2.metrics().remove(&nic()).unwrap();
-        assert_eq!((metrics.vips, metrics.socket_open), (1, true));
-        assert_eq!(metrics.answered, 20);
-        assert_eq!(metrics.ignored[&DropReason::NotOurs], 20);
+        assert_eq!((metrics.vips, metrics.socket_open, metrics.answered), (1, true, 20));
     });
 }
 
@@ -66,8 +63,8 @@ fn a_vip_taken_away_is_answered_no_more_when_set_returns() {
                     assert_eq!(station.resolve(VIP), Some(NIC_MAC));
                     site.set(&layer2, &[OTHER]);
                     let answered = layer2.metrics()[&nic()].answered;
-                    // What was sent before the return is on the cable for microseconds.
-                    station.listen(Duration::from_millis(5));
+                    // What was sent before the return is on the cable for microseconds, and longer where the kernel is late with it.
+                    station.listen(Duration::from_millis(50));
                     let mut seen = station.listen(Duration::from_millis(20));
                     seen.retain(|seen| seen.packet.sender_ip == VIP);
                     assert!(seen.is_empty(), "after set returned: {seen:?}");
@@ -103,33 +100,50 @@ fn rounds(seen: &[Seen]) -> Vec<(Duration, Vec<Operation>)> {
     rounds
 }
 
+/// The announcements of one gained vip, each in both forms, at their times.
+///
+/// # Errors
+/// What came instead. A busy machine sends or reads any of them late, also the first; the one that is least late says when they began.
+fn announced_at_its_times(seen: &[Seen]) -> Result<(), String> {
+    let rounds = rounds(seen);
+    let due = [0, 100, 1_100, 2_200, 4_000].map(Duration::from_millis);
+    let has_all = rounds.len() == due.len();
+    if !has_all || rounds.iter().any(|(_, forms)| *forms != [Operation::REQUEST, Operation::REPLY]) {
+        return Err(format!("not five in both forms: {rounds:?}"));
+    }
+    let base = Duration::from_secs(1);
+    let lateness = rounds.iter().zip(due).map(|((at, _), due)| base + *at - due);
+    let spread = lateness.clone().max().unwrap_or_default().abs_diff(lateness.min().unwrap_or_default());
+    if spread < Duration::from_millis(100) { Ok(()) } else { Err(format!("not at {due:?}: {rounds:?}")) }
+}
+
 #[test]
 fn a_gained_vip_is_announced_in_both_forms_at_its_times() {
     in_namespace("a_gained_vip_is_announced_in_both_forms_at_its_times", |site| {
         let (layer2, _observations) = site.start();
         let station = site.station();
-        site.set(&layer2, &[VIP]);
-        let seen = station.listen(Duration::from_millis(6_000));
-        assert!(
-            seen.iter().all(|seen| seen.header.source == NIC_MAC
-                && seen.header.destination == MacAddr::BROADCAST
-                && seen.packet.sender_mac == NIC_MAC),
-            "{seen:?}"
-        );
-        let replies = seen.iter().filter(|seen| seen.packet.operation == Operation::REPLY);
-        for reply in replies {
-            // Linux leaves entries younger than a second alone otherwise.
-            assert_eq!(reply.packet.target_mac, NIC_MAC);
+        // Where the machine holds one up, another is undisturbed; wrong times are wrong in all of them.
+        for tries_left in (0..10).rev() {
+            site.set(&layer2, &[VIP]);
+            let seen = station.listen(Duration::from_millis(6_000));
+            assert!(
+                seen.iter().all(|seen| seen.header.source == NIC_MAC
+                    && seen.header.destination == MacAddr::BROADCAST
+                    && seen.packet.sender_mac == NIC_MAC),
+                "{seen:?}"
+            );
+            let replies = seen.iter().filter(|seen| seen.packet.operation == Operation::REPLY);
+            for reply in replies {
+                // Linux leaves entries younger than a second alone otherwise.
+                assert_eq!(reply.packet.target_mac, NIC_MAC);
+            }
+            match announced_at_its_times(&seen) {
+                Ok(()) => return,
+                Err(instead) => assert!(tries_left > 0, "{instead}"),
+            }
+            site.set(&layer2, &[]);
+            station.forget();
         }
-        let rounds = rounds(&seen);
-        assert_eq!(rounds.len(), 5, "{rounds:?}");
-        assert!(rounds.iter().all(|(_, forms)| *forms == [Operation::REQUEST, Operation::REPLY]), "{rounds:?}");
-        // A busy machine sends or reads any of them late, also the first; the one that is least late says when they began.
-        let due = [0, 100, 1_100, 2_200, 4_000].map(Duration::from_millis);
-        let base = Duration::from_secs(1);
-        let lateness = rounds.iter().zip(due).map(|((at, _), due)| base + *at - due);
-        let spread = lateness.clone().max().unwrap_or_default().abs_diff(lateness.min().unwrap_or_default());
-        assert!(spread < Duration::from_millis(500), "not at {due:?}: {rounds:?}");
     });
 }
 
@@ -177,8 +191,7 @@ fn a_changed_mac_is_announced_and_answered_with() {
         await_quiet(&layer2, &station);
         ip(&format!("link set dev {NIC} address {NEW_MAC}"));
         // No news is awaited: the address is asked of the kernel for each answer.
-        let answers = station.answers(VIP, 5);
-        assert_eq!(answers.len(), 5);
+        let answers = station.answers_to_all(VIP, 5);
         assert!(answers.iter().all(|seen| seen.packet.sender_mac == NEW_MAC));
         eventually("the new address is published", || {
             layer2.interfaces().borrow().by_name[&nic()].mac == Some(NEW_MAC)
@@ -256,7 +269,7 @@ fn after_the_end_of_validity_there_is_silence_until_it_is_put_off() {
             std::thread::sleep(Duration::from_millis(5));
         }
         assert!(station.answers(VIP, 10).is_empty());
-        assert_eq!(layer2.metrics()[&nic()].ignored[&DropReason::Fenced], 10);
+        eventually("all are counted", || layer2.metrics()[&nic()].ignored[&DropReason::Fenced] == 10);
         // What is gained now is not announced either.
         site.set(&layer2, &[VIP, OTHER]);
         assert!(station.listen(Duration::from_millis(300)).is_empty());
@@ -272,8 +285,8 @@ fn after_the_end_of_validity_there_is_silence_until_it_is_put_off() {
 #[test]
 fn an_owner_frozen_past_its_validity_answers_nothing_when_it_goes_on() {
     const TEST: &str = "an_owner_frozen_past_its_validity_answers_nothing_when_it_goes_on";
-    // Longer than the announcements of a gained vip take, which are over after four seconds.
-    const VALIDITY: Duration = Duration::from_secs(7);
+    // Longer than the announcements of a gained vip take, which are over after four seconds, and later on a busy machine.
+    const VALIDITY: Duration = Duration::from_secs(20);
     if site::role().as_deref() == Some("owner") {
         return in_namespace(TEST, |site| {
             let (layer2, _observations) = site.start();
@@ -343,7 +356,9 @@ fn a_flood_leaves_the_core_to_others_and_the_rest_of_the_lan_answered() {
             || {
                 let refused = || layer2.metrics()[&nic()].ignored[&DropReason::RateLimitedSource];
                 eventually("the flood is refused", || refused() > 10_000);
-                let (before, since) = (site::cpu_time_of("arp-lan0"), boottime());
+                // In this order, so that nothing is counted outside the time.
+                let since = boottime();
+                let before = site::cpu_time_of("arp-lan0");
                 assert_eq!(station.resolve(VIP), Some(NIC_MAC));
                 std::thread::sleep(Duration::from_secs(1));
                 let used = site::cpu_time_of("arp-lan0").saturating_sub(before);
@@ -454,6 +469,6 @@ fn client_follows(site: &Site) {
     assert!(entry().contains("02:00:00:00:00:99"));
     site.set(&layer2, &[VIP]);
     eventually("the client's entry moves", || entry().contains(&NIC_MAC.to_string()));
-    let said = ip("netns exec client arping -c 2 -w 3 -I peer0 10.77.0.200");
+    let said = ip("netns exec client arping -c 2 -w 30 -I peer0 10.77.0.200");
     assert!(said.to_lowercase().contains(&NIC_MAC.to_string()) && said.contains("Received 2"), "{said}");
 }

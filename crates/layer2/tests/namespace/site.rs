@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ironlb_layer2::raw::{ArpSocket, FRAME_BUFFER, Waker, wait};
-use ironlb_layer2::{Config, Layer2, Observation, boottime};
+use ironlb_layer2::{Config, Layer2, Observation, ReadError, StartError, boottime};
 use ironlb_layer2_proto::packet::arp::{Operation, Packet};
 use ironlb_layer2_proto::packet::ethernet::Header;
 use ironlb_model::{InterfaceName, MacAddr, Timestamp};
@@ -27,8 +27,8 @@ pub(crate) const STATION_IP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 9);
 pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 200);
 pub(crate) const OTHER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 201);
 
-/// How long a frame may take on this machine, which may be busy with other tests.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+/// How long a frame, or an answer of the kernel's, may take on this machine, which may be busy with other tests.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// Runs `body` in a network and mount namespace of its own, by starting this test again there.
 pub(crate) fn in_namespace(test: &str, body: impl FnOnce(&Site)) {
@@ -161,7 +161,14 @@ impl Site {
     }
 
     pub(crate) fn start_with(&self, config: Config) -> (Layer2, mpsc::Receiver<Observation>) {
-        self.runtime.block_on(Layer2::start(config)).expect("layer 2 starts")
+        let end = boottime() + SOON;
+        loop {
+            match self.runtime.block_on(Layer2::start(config)) {
+                // Namespaces of other tests come and go, for which the kernel keeps everybody waiting.
+                Err(StartError::Interfaces(ReadError::TimedOut)) if boottime() < end => {}
+                started => return started.expect("layer 2 starts"),
+            }
+        }
     }
 
     /// Answers for these vips on the interface.
@@ -276,14 +283,27 @@ impl Station {
         None
     }
 
-    /// How many answers a number of questions get.
+    /// The answers that come soon to a number of questions: for those that are to get none.
     pub(crate) fn answers(&self, vip: Ipv4Addr, questions: usize) -> Vec<Seen> {
+        self.ask_often(vip, questions);
+        let mut seen = self.listen(Duration::from_millis(300));
+        seen.retain(|seen| seen.is_answer() && seen.packet.sender_ip == vip);
+        seen
+    }
+
+    /// The answers to a number of questions: one each, and then no more.
+    pub(crate) fn answers_to_all(&self, vip: Ipv4Addr, questions: usize) -> Vec<Seen> {
+        let is_answer = |seen: &Seen| seen.is_answer() && seen.packet.sender_ip == vip;
+        self.ask_often(vip, questions);
+        let answers = self.listen_for(questions, is_answer);
+        assert!(!self.listen(Duration::from_millis(50)).iter().any(is_answer), "more answers than questions");
+        answers
+    }
+
+    fn ask_often(&self, vip: Ipv4Addr, questions: usize) {
         self.forget();
         for _ in 0..questions {
             self.ask(vip);
         }
-        let mut seen = self.listen(Duration::from_millis(300));
-        seen.retain(|seen| seen.is_answer() && seen.packet.sender_ip == vip);
-        seen
     }
 }
