@@ -23,8 +23,9 @@ pub const ROUTERS_AS: u32 = 64513;
 const BFD_MS: u32 = 50;
 const BFD_MULTIPLIER: u8 = 3;
 
-/// The hold time in seconds: the shortest there is (RFC 4271 section 4.2), so that who waits for it does not wait long.
-pub const HOLD_TIME: u16 = 3;
+/// The hold time in seconds. Chosen: short, so that who waits for it does not wait long; three times the shortest there is (RFC 4271
+/// section 4.2), which an end that stands still for two seconds breaks.
+pub const HOLD_TIME: u16 = 9;
 
 /// How the sessions are protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -36,7 +36,7 @@ pub fn checkout(path: &str) -> PathBuf {
 pub async fn helm(stage: &Stage, action: &str, more: &[&str]) -> Result<String> {
     let chart = checkout("charts/ironlb").canonicalize().context("charts/ironlb")?;
     let chart = chart.to_str().context("a path that is not text")?;
-    let told = ["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "120s"];
+    let told = ["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "300s"];
     stage.site.helm(&[&[action, RELEASE, chart], told.as_slice(), more].concat()).await
 }
 

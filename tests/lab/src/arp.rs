@@ -33,6 +33,9 @@ impl Default for Asking {
     }
 }
 
+/// How long one that has answered some requests may take for the others. Chosen: longer than a busy machine holds anybody up.
+const HELD_UP: Duration = Duration::from_secs(5);
+
 /// One reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ArpAnswer {
@@ -118,6 +121,15 @@ fn ask_here(interface: &str, ip: Ipv4Addr, asking: Asking) -> io::Result<ArpAnsw
         socket.send(&request)?;
         let window = if last { asking.window + asking.linger } else { asking.window };
         answers.by_request.push(collect(&socket, ip, sent, window)?);
+    }
+    let heard = |answers: &ArpAnswers| answers.by_request.iter().map(Vec::len).sum::<usize>();
+    let (begin, wanted) = (Instant::now(), answers.requests());
+    // Somebody answers, and was held up: whatever is still to come comes before it answers somebody else.
+    while (1..wanted).contains(&heard(&answers)) && begin.elapsed() < HELD_UP {
+        let late = collect(&socket, ip, Instant::now(), asking.window + asking.linger)?;
+        if let Some(last) = answers.by_request.last_mut() {
+            last.extend(late);
+        }
     }
     Ok(answers)
 }

@@ -39,6 +39,7 @@ mod control_plane;
 mod daemon;
 mod instrument;
 mod lan;
+mod metronome;
 pub mod netns;
 mod network;
 pub mod node;
@@ -58,6 +59,7 @@ mod watches;
 
 pub use capsule::{Capsule, Lifetime};
 pub use daemon::Daemon;
+pub use metronome::Metronome;
 pub use netns::Netns;
 pub use network::Network;
 pub use node::Node;

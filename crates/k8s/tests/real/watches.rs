@@ -1,8 +1,8 @@
 //! Watches and stores.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use ironlb_k8s::openelb::{Search, find};
 use ironlb_k8s::{Scope, Stores};
 use ironlb_model::{IssueReason, ServiceId, Settings};
@@ -166,7 +166,14 @@ async fn an_api_server_that_goes_takes_nothing_with_it_and_is_followed_again() -
     assert!(asked.is_err() || stores.are_connected(), "{asked:?}");
 
     server.wait_until_ready().await?;
-    create(&services, service("after")).await?;
+    // It answers before it can give a Service an address of the cluster's; and what was not answered may have been carried out.
+    let begun = Instant::now();
+    while services.get_opt("after").await?.is_none() {
+        if let Err(error) = create(&services, service("after")).await {
+            ensure!(begun.elapsed() < Duration::from_secs(120), "the API server came back: {error:#}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
     eventually("what changed afterwards", || stores.services.get(&ServiceId::new("default", "after")).is_some())
         .await?;
     eventually("every watch", || stores.are_connected()).await?;

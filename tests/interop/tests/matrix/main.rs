@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use ironlb_lab::{Capsule, Lifetime, Network, RouterSpec, Software, Turns, capsule};
 
-/// No part may take longer. Chosen: several times what one takes on two busy cores.
-const DEADLINE: Duration = Duration::from_secs(180);
+/// No part may take longer. Chosen: many times what one takes on two busy cores.
+const DEADLINE: Duration = Duration::from_secs(600);
 
 /// What holds and what does not, told as soon as it has been seen.
 pub(crate) struct Report {

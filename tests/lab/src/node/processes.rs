@@ -61,7 +61,11 @@ impl Node {
             let pid: u32 = pid.parse().with_context(|| format!("ctr task list: {line}"))?;
             // A container that ended since the list was made is not one that runs.
             let Some(lab_pid) = in_capsule.get(&pid).copied() else { continue };
-            let info = self.exec(&["ctr", "-n", "k8s.io", "container", "info", id]).await?;
+            let info = match self.exec(&["ctr", "-n", "k8s.io", "container", "info", id]).await {
+                // Ended and removed since.
+                Err(error) if format!("{error:#}").contains("not found") => continue,
+                info => info?,
+            };
             let info: serde_json::Value = serde_json::from_str(&info).context("ctr container info")?;
             let label = |name: &str| info["Labels"][format!("io.kubernetes.{name}")].as_str().map(str::to_owned);
             found.push(Container {

@@ -39,18 +39,24 @@ async fn reaches(site: &Site, from: &str, to: &str) -> bool {
     site.netns(from).exec(&["ping", "-q", "-n", "-c", "1", "-W", "1", to]).await.is_ok()
 }
 
+/// A question may be lost on a busy machine, or be answered late.
+async fn comes_to(site: &Site, from: &str, to: &str) -> Result<()> {
+    wait_for(PATIENCE, &format!("{from} to reach {to}"), || async { Ok(reaches(site, from, to).await.then_some(())) })
+        .await
+}
+
 async fn partition(site: &Site) -> Result<()> {
     site.partition(&["n1", "c1"], &["n2", "c2"])?;
     for (from, to) in [("c1", "192.168.0.2"), ("c1", "fd00::2"), ("n1", "192.168.0.2"), ("c2", "192.168.0.1")] {
         ensure!(!reaches(site, from, to).await, "{from} reaches {to} across the partition");
     }
     for (from, to) in [("c1", "192.168.0.1"), ("c1", "fd00::3"), ("c2", "192.168.0.2"), ("n3", "192.168.0.2")] {
-        ensure!(reaches(site, from, to).await, "{from} does not reach {to} on its own side");
+        comes_to(site, from, to).await?;
     }
     let carrier = site.node(1).netns().exec(&["cat", "/sys/class/net/eth0/carrier"]).await;
     ensure!(carrier.is_err() || carrier.is_ok_and(|text| text.trim() == "1"), "a partition is not a pulled cable");
     site.heal()?;
-    ensure!(reaches(site, "c1", "192.168.0.2").await, "the partition is not healed");
+    comes_to(site, "c1", "192.168.0.2").await?;
     site.heal().context("healing what is whole")
 }
 
@@ -62,10 +68,7 @@ async fn cable(site: &Site) -> Result<()> {
     ensure!(!reaches(site, "c1", "192.168.0.1").await, "a node without a cable answers");
     node.cable(true)?;
     ensure!(carrier().await?.trim() == "1", "the node does not see its cable");
-    wait_for(PATIENCE, "the node to answer again", || async {
-        Ok(reaches(site, "c1", "192.168.0.1").await.then_some(()))
-    })
-    .await
+    comes_to(site, "c1", "192.168.0.1").await
 }
 
 async fn frozen_process(site: &Site) -> Result<()> {
@@ -73,12 +76,12 @@ async fn frozen_process(site: &Site) -> Result<()> {
     let web = node.containers().await?.into_iter().find(|container| container.name.as_deref() == Some("web"));
     let web = web.context("no web container on n2")?;
     let address = site.kubectl(&["get", "pod", &web.pod, "-o", "jsonpath={.status.podIP}:8080"]).await?;
-    ensure!(cluster::ask(node, &address).await.is_ok(), "{address} does not answer");
+    let answers = || async { cluster::ask(node, &address).await.map(Some) };
+    wait_for(PATIENCE, "the pod to answer", answers).await?;
     node.freeze(web.lab_pid)?;
     ensure!(cluster::ask(node, &address).await.is_err(), "a frozen process answers");
     node.thaw(web.lab_pid)?;
-    ensure!(cluster::ask(node, &address).await.is_ok(), "a thawed process does not answer");
-    Ok(())
+    wait_for(PATIENCE, "a thawed process to answer", answers).await.map(drop)
 }
 
 /// None of its processes does anything, and none of them is another one afterwards.
@@ -96,7 +99,7 @@ async fn frozen_node(site: &Site) -> Result<()> {
     ensure!(node.exec(&["true"]).await.is_err(), "a frozen node runs a command");
     // While the question above had no answer for a second, the kubelet alone would have worked.
     ensure!(cpu_time(&before)? == used, "a process of the frozen node was at work");
-    ensure!(reaches(site, "c1", "192.168.0.2").await, "the kernel of a frozen node does not answer");
+    comes_to(site, "c1", "192.168.0.2").await.context("the kernel of a frozen node")?;
     node.thaw_all()?;
 
     ensure!(!node.is_frozen(), "the node says that it is frozen still");
@@ -174,7 +177,7 @@ async fn power_cut(site: &Site) -> Result<()> {
     let record = std::env::temp_dir().join("power-cut.pcap");
     let mut capture = Capture::start(&site.netns(SWITCH), "br0", &record)?;
     // Something to be heard from it until the very end.
-    ensure!(reaches(site, "n3", "192.168.0.1").await, "n3 is not up");
+    comes_to(site, "n3", "192.168.0.1").await?;
     let begin = Instant::now();
     node.cut_power().await?;
     let (took, dark) = (begin.elapsed(), SystemTime::now());

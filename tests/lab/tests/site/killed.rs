@@ -17,6 +17,9 @@ use crate::parts;
 const MOMENTS: [u64; 6] = [3, 30, 300, 900, 2_500, LAST];
 const LAST: u64 = 12_000;
 
+/// A site has more namespaces than this once its nodes are there: one each for network, mounts, names and processes.
+const OF_A_SITE: usize = 12;
+
 /// How many moments are drawn.
 const DRAWN: u64 = 1;
 const DRAWN_IN_SOAK: u64 = 30;
@@ -50,14 +53,15 @@ pub(crate) fn leaves_nothing() -> Result<()> {
     for moment in moments {
         let mut site = parts::start("live")?;
         sleep(Duration::from_millis(moment));
-        let groups = groups_of(site.id())?;
-        let namespaces = namespaces_in(&format!(".{}.", site.id()))?;
-        // On a slow machine the first moments come before there is anything to leave.
-        ensure!(moment < 900 || !groups.is_empty(), "after {moment} ms there was no control group to leave behind");
-        ensure!(
-            moment < LAST || namespaces.len() > 12,
-            "after {moment} ms there were only the namespaces {namespaces:?}"
-        );
+        let mark = format!(".{}.", site.id());
+        // The first moments come before there is anything to leave; a slow machine is waited for at the later ones.
+        if moment >= 900 {
+            until("a control group to leave behind", || Ok(!groups_of(site.id())?.is_empty()))?;
+        }
+        if moment >= LAST {
+            until("the namespaces of a site", || Ok(namespaces_in(&mark)?.len() > OF_A_SITE))?;
+        }
+        let namespaces = namespaces_in(&mark)?;
         site.kill()?;
         site.wait()?;
         // The next start, of any site.
@@ -73,16 +77,20 @@ pub(crate) fn leaves_no_children() -> Result<()> {
     parts::pass("nothing")?;
     let before = Machine::now()?;
     let mut parent = parts::start("side_by_side")?;
-    sleep(Duration::from_millis(2_500));
     let id = parent.id();
-    let supervisors = fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
-    let marks: Vec<String> = supervisors.split_whitespace().map(|pid| format!(".{pid}.")).collect();
-    ensure!(marks.len() == 2, "two sites were to be there, and these are: {marks:?}");
+    let marks = || -> Result<Vec<String>> {
+        let supervisors = fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
+        Ok(supervisors.split_whitespace().map(|pid| format!(".{pid}.")).collect())
+    };
+    until("two sites", || {
+        let marks = marks()?;
+        let sizes = marks.iter().map(|mark| Ok(namespaces_in(mark)?.len())).collect::<Result<Vec<_>>>()?;
+        Ok(sizes.len() == 2 && sizes.iter().all(|size| *size > OF_A_SITE))
+    })?;
+    let marks = marks()?;
     let mut namespaces = BTreeSet::new();
     for mark in &marks {
-        let of_one = namespaces_in(mark)?;
-        ensure!(of_one.len() > 12, "the site {mark} had only the namespaces {of_one:?}");
-        namespaces.extend(of_one);
+        namespaces.extend(namespaces_in(mark)?);
     }
     parent.kill()?;
     parent.wait()?;
@@ -95,6 +103,16 @@ pub(crate) fn leaves_no_children() -> Result<()> {
         }
     }
     before.is_back(&namespaces)
+}
+
+/// Waits until it is so; fails when it never is.
+fn until(what: &str, is_so: impl Fn() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so()? {
+        ensure!(Instant::now() < deadline, "never came: {what}");
+        sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 /// Moments that nobody chose, told so that they can be had again.
@@ -117,8 +135,11 @@ pub(crate) fn supervisor_clears_up() -> Result<()> {
     for victim in ["the capsule's first process", "the site's process"] {
         let mut site = parts::start("live")?;
         let mark = format!(".{}.", site.id());
-        sleep(Duration::from_millis(2_500));
-        let state = State::all()?.into_iter().find(|state| state.id.contains(&mark)).context("it is not listed")?;
+        let listed = || Ok::<_, anyhow::Error>(State::all()?.into_iter().find(|state| state.id.contains(&mark)));
+        until("the site to be listed, with something to clear up", || {
+            Ok(listed()?.is_some() && namespaces_in(&mark)?.len() > OF_A_SITE)
+        })?;
+        let state = listed()?.context("it is not listed any more")?;
         let first = state.first_process;
         // The site's process was the first one's first child.
         let inner = fs::read_to_string(format!("/proc/{first}/task/{first}/children"))?;
