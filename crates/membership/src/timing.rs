@@ -27,8 +27,9 @@ pub struct Timing {
     /// arriving may have kept theirs.
     pub grace_after: Duration,
     /// After an outage that everybody shared, a node that has not been heard of since counts as dead only after this time. Clients
-    /// of the API server, kube-proxy among them, through which speakers reach it, try again at intervals of up to 30 s (client-go's
-    /// longest back-off), so some are back much later than others; measured in the lab: 13 s apart.
+    /// of the API server, kube-proxy among them, through which speakers reach it, try again at intervals of up to 60 s (client-go's
+    /// longest back-off, 30 s, and as much again by chance), so some are back much later than others; measured in the lab: up to 60 s,
+    /// where the server was stopped in order and had left its Service. And ten seconds for the attempt.
     pub outage_return: Duration,
     /// After its first renewal a speaker claims nothing that was nobody's for this long, so that those that start together have
     /// met before they share out. Three renewals.
@@ -52,7 +53,7 @@ impl Timing {
             probe_after: Duration::from_millis(500),
             outage_silence: Duration::from_millis(1500),
             grace_after: Duration::from_millis(2000),
-            outage_return: Duration::from_secs(30),
+            outage_return: Duration::from_secs(70),
             start_wait: Duration::from_millis(3000),
             tick: Duration::from_millis(500),
             longest_tick: Duration::from_millis(1500),

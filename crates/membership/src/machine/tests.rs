@@ -276,9 +276,9 @@ fn in_an_outage_it_goes_on_and_nobody_expires() {
     assert_eq!(rig.machine.alive().count(), 1);
     assert_eq!((rig.machine.may_answer(), rig.notices()), (vips([1]), vec!["Frozen"]));
     // It is back: b may find it later than we did, and has `outage_return` before it counts as dead.
-    rig.go_on(60_000, 89_900, &[lease("b", 900, "b", "192.0.2.2@1")]);
+    rig.go_on(60_000, 129_900, &[lease("b", 900, "b", "192.0.2.2@1")]);
     assert_eq!(rig.machine.alive().count(), 1);
-    rig.go_on(90_000, 90_200, &[lease("b", 900, "b", "192.0.2.2@1")]);
+    rig.go_on(130_000, 130_200, &[lease("b", 900, "b", "192.0.2.2@1")]);
     assert_eq!(rig.machine.alive().count(), 0);
     assert_eq!(rig.notices(), ["Frozen", "Thawed", "Expired"]);
 }

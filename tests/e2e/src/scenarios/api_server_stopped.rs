@@ -36,9 +36,8 @@ async fn run(ground: &Ground<'_>) -> Result<()> {
     let mac = owner::mac_of(node)?;
     let probe = stage.probe(&ground.record("client"), vip)?;
 
-    // Killed: stopped in order it takes itself out of its Service, and kube-proxies, of which each finds it again at another time within a
-    // minute, would cut single nodes off.
-    stage.site.api_server().kill()?;
+    // In order: it leaves its Service, and each node's kube-proxy finds it there again at another time within a minute.
+    stage.site.api_server().stop().await?;
     let stopped_at = probe.so_far().attempts.len();
     wait_for(PATIENCE, "the client's attempts while the API server is stopped", || async {
         Ok((probe.so_far().attempts.len() >= stopped_at + ATTEMPTS).then_some(()))
