@@ -62,15 +62,15 @@ pub(crate) async fn under_a_flood(network: &Network, report: &mut Report) -> Res
     let (one, two) = (Watcher::start(&network.host(2))?, Watcher::start(&network.host(3))?);
     one.set(session([192, 168, 0, 3])?);
     two.set(session([192, 168, 0, 2])?);
-    for watcher in [&one, &two] {
-        let fast = |seen: &Seen| seen.bfd == BfdState::Up && seen.status.detection_time == Some(ms(150));
-        watcher.reaches("peer", "up", PATIENCE, fast).await?;
-    }
     let downs =
         || -> [u64; 2] { [&one, &two].map(|watcher| watcher.seen("peer").last().map_or(0, |last| last.status.downs)) };
     let mut rounds_left = ROUNDS;
     let mut ttls = vec![255, 64];
     while let Some(ttl) = ttls.pop() {
+        for watcher in [&one, &two] {
+            let fast = |seen: &Seen| seen.bfd == BfdState::Up && seen.status.detection_time == Some(ms(150));
+            watcher.reaches("peer", "up", PATIENCE, fast).await?;
+        }
         let (begin, downs_before) = (Instant::now(), downs());
         let before = processor_time()?;
         let flood = network.host(1).spawn(move || flood(ttl))?;
