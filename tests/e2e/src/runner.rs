@@ -77,9 +77,9 @@ impl SitePlan {
     }
 }
 
-/// A scenario that fails is shown again when a processor stood still for this long meanwhile. Chosen: two thirds of the shortest time that
-/// a scenario counts on, the 150 ms of BFD.
-pub(crate) const STOOD_STILL: Duration = Duration::from_millis(100);
+/// A scenario that fails is shown again when a processor stood still for this long meanwhile. Chosen: a third of the shortest time that a
+/// scenario counts on, the 150 ms of BFD, of which 50 may have passed before and which two ends share.
+pub(crate) const STOOD_STILL: Duration = Duration::from_millis(50);
 
 /// How often at most it is shown. Chosen: what is wrong with ironlb is wrong each time.
 pub(crate) const TIMES: u32 = 3;
