@@ -428,21 +428,22 @@ async fn silence(speakers: &Speakers, router: &Router) -> Result<()> {
     let other = session_name(router, Row::Ipv4);
     let before = speaker.session(&other)?;
     let up = |status: &SessionStatus| status.state == State::Established;
-    // Where other tests have the processor, either end may miss three packets and end it a moment before.
-    let stood = speaker.reaches(&name, "up", PATIENCE, up).await?;
-    let begin = Instant::now();
-    router.freeze()?;
-    // Since then, not by what has ended it before.
-    let down = |status: &SessionStatus| {
-        let reason = status.last_down.as_ref().map(|down| &down.reason);
-        status.flaps > stood.flaps && reason == Some(&DownReason::BfdDown)
-    };
-    let outcome = speaker.reaches(&name, "down by BFD", PATIENCE, down).await;
-    let took = begin.elapsed();
-    router.thaw()?;
-    outcome?;
-    // 150 ms if the machine has nothing else to do.
-    ensure!(took < Duration::from_secs(5), "found after {took:?}");
+    // Where other tests have the processor, either end may miss three packets and end it just before; not each time.
+    for left in (0..3).rev() {
+        let stood = speaker.reaches(&name, "up", PATIENCE, up).await?;
+        let begin = Instant::now();
+        router.freeze()?;
+        let down = speaker.reaches(&name, "down", PATIENCE, |status| status.flaps > stood.flaps).await;
+        let took = begin.elapsed();
+        router.thaw()?;
+        let reason = down?.last_down.map(|down| down.reason);
+        if reason == Some(DownReason::BfdDown) {
+            // 150 ms if the machine has nothing else to do; the hold time is 9 s.
+            ensure!(took < Duration::from_secs(5), "found after {took:?}");
+            break;
+        }
+        ensure!(left > 0, "something else has ended it each time: {reason:?}");
+    }
     speaker.reaches(&name, "back", PATIENCE, up).await?;
     let after = speaker.session(&other)?;
     ensure!(after.flaps == before.flaps && up(&after), "a session without BFD went down, too: {after:?}");
