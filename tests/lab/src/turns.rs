@@ -10,9 +10,6 @@ use anyhow::{Context, Result};
 
 use crate::capsule::state_folder;
 
-/// Set where whoever started this process has the turn for it: `scripts/abreast.sh`, whose parts disturb nobody but other runs.
-const HAS_TURN: &str = "IRONLB_HAS_TURN";
-
 /// The two files; every process that may disturb another one is given the same folder.
 #[derive(Debug, Clone)]
 pub struct Turns {
@@ -20,15 +17,13 @@ pub struct Turns {
     door: PathBuf,
     /// Held by all who are at it, or by the one who is alone.
     floor: PathBuf,
-    /// There is nothing to wait for.
-    has_turn: bool,
 }
 
 /// A turn; it ends when this is dropped.
 #[derive(Debug)]
 #[must_use]
 pub struct Turn {
-    _floor: Option<File>,
+    _floor: File,
 }
 
 impl Turns {
@@ -37,14 +32,13 @@ impl Turns {
     /// # Errors
     /// The folder cannot be made.
     pub fn of_this_machine() -> Result<Self> {
-        let has_turn = std::env::var_os(HAS_TURN).is_some();
-        Ok(Self { has_turn, ..Self::new(&state_folder()?.join("turns"))? })
+        Self::new(&state_folder()?.join("turns"))
     }
 
     /// In this folder, which is made.
     fn new(folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        Ok(Self { door: folder.join("door"), floor: folder.join("floor"), has_turn: false })
+        Ok(Self { door: folder.join("door"), floor: folder.join("floor") })
     }
 
     /// Waits for a turn that others share.
@@ -59,16 +53,13 @@ impl Turns {
 
     /// A lock that cannot be had is a fault of the file system under the cache folder: it ends the run.
     async fn wait(&self, lock: fn(&File) -> std::io::Result<()>) -> Turn {
-        let Self { door, floor, has_turn } = self.clone();
-        if has_turn {
-            return Turn { _floor: None };
-        }
+        let Self { door, floor } = self.clone();
         let waited = tokio::task::spawn_blocking(move || -> std::io::Result<Turn> {
             let door = File::create(door)?;
             door.lock()?;
             let floor = File::create(floor)?;
             lock(&floor)?;
-            Ok(Turn { _floor: Some(floor) })
+            Ok(Turn { _floor: floor })
         });
         waited.await.expect("waiting for a lock does not panic").expect("a file in the cache folder can be locked")
     }
