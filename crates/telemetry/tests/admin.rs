@@ -26,13 +26,14 @@ fn start(server: AdminServer, readiness: &Readiness) -> (JoinHandle<()>, Cancell
 }
 
 async fn asked(path: &Path, endpoint: Endpoint) -> Result<(), ProbeError> {
-    loop {
+    let ask = || {
         let path = path.to_owned();
-        match spawn_blocking(move || probe(&path, endpoint)).await.unwrap() {
-            // The server runs in this process, which may have been held up for the probe's two seconds.
-            Err(ProbeError::Silent { .. }) => {}
-            told => return told,
-        }
+        spawn_blocking(move || probe(&path, endpoint))
+    };
+    match ask().await.unwrap() {
+        // The server runs in this process, which may have been held up for the probe's two seconds; not twice.
+        Err(ProbeError::Silent { .. }) => ask().await.unwrap(),
+        told => told,
     }
 }
 

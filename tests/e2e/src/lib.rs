@@ -20,6 +20,7 @@ pub mod failover;
 pub mod ground;
 pub mod handover;
 pub mod lasting;
+pub mod late;
 pub mod ledger;
 pub mod load;
 pub mod manifests;

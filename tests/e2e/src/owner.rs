@@ -92,7 +92,7 @@ pub async fn moved_from<'a>(stage: &'a Stage, vip: Ipv4Addr, old: &Node, within:
     of(stage, vip).await
 }
 
-/// Waits until nobody answers for a vip any more, of 20 times it is asked for.
+/// Waits until nobody answers for a vip any more, then asks 20 times to be sure.
 ///
 /// # Errors
 /// Somebody still answers.
@@ -103,7 +103,10 @@ pub async fn nobody(stage: &Stage, vip: Ipv4Addr, within: Duration) -> Result<()
             && ask(stage, vip, Asking::default()).await?.by_mac().is_empty())
         .then_some(()))
     })
-    .await
+    .await?;
+    let answers = ask(stage, vip, Asking::default()).await?;
+    ensure!(answers.by_mac().is_empty(), "{vip} is answered again, by {:?}", answers.by_mac());
+    Ok(())
 }
 
 /// A node's MAC address.

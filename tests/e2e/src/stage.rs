@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use ironlb_lab::capture::Capture;
 use ironlb_lab::netns::SWITCH;
 use ironlb_lab::probe::{Probe, Probing};
-use ironlb_lab::{Capsule, Component, Netns, Site, SiteSpec};
+use ironlb_lab::{Capsule, Component, Metronome, Netns, Site, SiteSpec};
 
 use crate::release;
 
@@ -52,6 +52,8 @@ pub struct Stage {
     pub site: Site,
     /// How much is done on it.
     pub scale: Scale,
+    /// Ticks beside all that happens here.
+    pub(crate) metronome: Metronome,
     records: PathBuf,
     /// The chart's values that ironlb is installed with here, where they differ from its own.
     pub(crate) values: &'static [&'static str],
@@ -69,8 +71,9 @@ impl Stage {
         records: &Path,
     ) -> Result<Self> {
         std::fs::create_dir_all(records).with_context(|| records.display().to_string())?;
+        let metronome = Metronome::start().context("a metronome")?;
         let site = Site::up(capsule, spec).await?;
-        Ok(Self { site, scale: Scale::from_environment(), records: records.to_owned(), values })
+        Ok(Self { site, scale: Scale::from_environment(), metronome, records: records.to_owned(), values })
     }
 
     /// Brings the site up and installs ironlb.

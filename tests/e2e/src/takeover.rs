@@ -7,6 +7,7 @@ use ironlb_lab::wait_for;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::Api;
 
+use crate::late;
 use crate::load::Load;
 use crate::release::{self, LEADER, NAMESPACE};
 use crate::stage::{PATIENCE, Stage};
@@ -42,7 +43,7 @@ pub async fn by_another(
     let leads = Instant::now();
     let after = load.given_after(leads, PATIENCE).await?;
     let took = leads.duration_since(since) + after;
-    ensure!(took <= bar, "{new} gave the first address {took:.1?} after {old} was gone; the bar is {bar:?}");
+    late::within(&format!("the first address by {new} after {old} was gone"), took, bar)?;
     Ok((new, took))
 }
 

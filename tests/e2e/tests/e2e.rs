@@ -8,7 +8,7 @@ use anyhow::Context;
 use ironlb_e2e::runner::{self, Filter, SitePlan};
 use ironlb_e2e::tally::Tally;
 use ironlb_e2e::{abreast, scenarios};
-use ironlb_lab::{Lifetime, Metronome, Turns, capsule};
+use ironlb_lab::{Lifetime, Turns, capsule};
 
 /// How many earlier runs' measurements are kept. Chosen: enough to compare, and runs side by side keep theirs.
 const OTHERS_KEPT: usize = 9;
@@ -48,9 +48,8 @@ fn one_site(plan: &SitePlan, filter: &Filter, folder: &Path) -> anyhow::Result<T
     keep_the_newest(&records, OTHERS_KEPT);
     let records = records.join(capsule.id().to_string());
     let turns = Turns::of_this_machine()?;
-    let metronome = Metronome::start().context("a metronome")?;
     let runtime = tokio::runtime::Runtime::new().context("a runtime")?;
-    Ok(runtime.block_on(runner::run(&capsule, plan, filter, &records, &turns, &metronome)))
+    Ok(runtime.block_on(runner::run(&capsule, plan, filter, &records, &turns)))
 }
 
 /// Removes the measurements of all runs but the newest.

@@ -98,6 +98,8 @@ async fn with_gtsm_only_who_is_near_is_heard() {
             && session.last_down.as_ref().is_some_and(|down| down.reason == DownReason::HoldTimerExpired)
     };
     until_session(&pair.ends[1].0, "peer", "to have waited in vain", unheard).await;
+    let far = &pair.ends[0].0;
+    assert!(far.status().sessions["peer"].established_at.is_none());
     // The other end allows one hop more.
     pair.change(1, |session| session.distance = Distance::Security(2));
     pair.is_up().await;

@@ -139,8 +139,10 @@ async fn come_and_go(services: &Api<Service>, count: usize) -> Result<()> {
 async fn prepare(client: &Client, numbers: &Numbers) -> Result<()> {
     unreadable_eip(client).await?;
     // A busy server may take longer than the product waits.
+    let mut tries = 1;
     while let Err(error) = apply_crds(client, |_| {}).await {
-        ensure!(matches!(error, CrdError::Timeout { .. }), "{error:#}");
+        ensure!(tries < 10 && matches!(error, CrdError::Timeout { .. }), "in try {tries}: {error:#}");
+        tries += 1;
     }
     let namespaces: Api<Namespace> = Api::all(client.clone());
     for name in ["ironlb-system", NAMESPACE] {

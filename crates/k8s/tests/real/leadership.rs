@@ -142,9 +142,12 @@ async fn a_leader_without_api_server_is_deposed_by_the_clock() -> Result<()> {
     assert!(term.was_free, "there was no Lease before");
     // It answers nothing, and holds every connection open.
     server.signal("STOP")?;
-    let (stopped, goes_on) = (clock::now(), GoesOn(&server));
-    timeout(NEVER, term.ended()).await?;
+    let (stopped, begun, goes_on) = (clock::now(), Instant::now(), GoesOn(&server));
+    // Asked before the term has ended: by the clock alone.
     assert!(!term.is_valid(stopped + TIMING.renew_deadline), "nobody leads longer than that after the last renewal");
+    timeout(NEVER, term.ended()).await?;
+    assert!(begun.elapsed() < TIMING.renew_deadline + Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(!term.is_valid(clock::now()));
     drop(goes_on);
     let again = leader.term().await?;
     assert!(!again.was_free, "what was sent before may still be carried out");

@@ -11,7 +11,7 @@ mod writes;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use ironlb_apiserver::ApiServer;
 use ironlb_k8s::crds::{CrdError, apply_crds};
 use ironlb_k8s::{Clients, Source};
@@ -56,12 +56,13 @@ impl Server {
 
 /// Applies the CRDs where that is not what is tested: once more when a busy server takes longer than the product waits.
 async fn with_crds(client: &kube::Client) -> Result<()> {
-    loop {
+    for _ in 0..10 {
         match apply_crds(client, |_| {}).await {
             Err(CrdError::Timeout { .. }) => {}
             applied => return applied.map(drop).context("applying the CRDs"),
         }
     }
+    bail!("the API server has not taken the CRDs in ten tries")
 }
 
 /// The server of all tests that leave it alone, with the CRDs in place.

@@ -63,8 +63,8 @@ fn a_vip_taken_away_is_answered_no_more_when_set_returns() {
                     assert_eq!(station.resolve(VIP), Some(NIC_MAC));
                     site.set(&layer2, &[OTHER]);
                     let answered = layer2.metrics()[&nic()].answered;
-                    // What was sent before the return is on the cable for microseconds, and longer where the kernel is late with it.
-                    station.listen(Duration::from_millis(50));
+                    // What was sent before the return is on the cable for microseconds.
+                    station.listen(Duration::from_millis(5));
                     let mut seen = station.listen(Duration::from_millis(20));
                     seen.retain(|seen| seen.packet.sender_ip == VIP);
                     assert!(seen.is_empty(), "after set returned: {seen:?}");

@@ -14,7 +14,7 @@ use ironlb_model::Neighbor;
 use crate::{OWN_AS, PATIENCE, config, own, peer_as, routes};
 
 /// The hold time is 9 s; netlink tells in milliseconds.
-const AT_ONCE: Duration = Duration::from_secs(5);
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 pub(crate) async fn lost(network: &Network) -> Result<()> {
     let begin = Instant::now();

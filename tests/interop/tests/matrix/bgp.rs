@@ -43,6 +43,14 @@ impl Speakers {
         Ok(())
     }
 
+    /// Lets routers connect to the driver of a row, or not.
+    pub(crate) fn listen(&mut self, row: Row, listens: bool) -> Result<()> {
+        let (speaker, setup) = self.0.get_mut(&row.place()).context("nobody speaks there")?;
+        setup.listener = listens.then(listener);
+        speaker.configure(setup);
+        Ok(())
+    }
+
     /// Ends the driver of a row.
     pub(crate) async fn leave(&mut self, row: Row, how: Leave) -> Result<()> {
         let (speaker, _) = self.0.remove(&row.place()).context("nobody speaks there")?;
@@ -53,8 +61,7 @@ impl Speakers {
     /// Starts the driver of a place, with all its rows.
     pub(crate) fn start(&mut self, network: &Network, place: Place, restarted: bool) -> Result<()> {
         let speaker = Speaker::start(&place.netns(network)?, restarted)?;
-        let listener = Some(Listener { port: 179, addresses: Vec::new() });
-        let mut setup = Setup { listener, sessions: BTreeMap::new() };
+        let mut setup = Setup { listener: Some(listener()), sessions: BTreeMap::new() };
         for router in daemons(network) {
             for row in rows(router).filter(|row| row.place() == place) {
                 setup.sessions.insert(session_name(router, row), row.session(router)?);
@@ -65,6 +72,10 @@ impl Speakers {
         self.0.insert(place, (speaker, setup));
         Ok(())
     }
+}
+
+fn listener() -> Listener {
+    Listener { port: 179, addresses: Vec::new() }
 }
 
 /// Which rows a router has.

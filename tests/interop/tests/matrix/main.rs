@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use ironlb_lab::{Capsule, Lifetime, Network, RouterSpec, Software, Turns, capsule};
+use ironlb_lab::{Capsule, Lifetime, Metronome, Network, RouterSpec, Software, Turns, capsule};
 
 /// No part may take longer. Chosen: many times what one takes on two busy cores.
 const DEADLINE: Duration = Duration::from_secs(600);
@@ -80,16 +80,20 @@ async fn play(capsule: &Capsule, parts: &[&str], report: &mut Report) {
         Ok(turns) => turns,
         Err(error) => return report.check("its turn", Err(error)),
     };
+    let metronome = match Metronome::start() {
+        Ok(metronome) => metronome,
+        Err(error) => return report.check("a metronome", Err(error.into())),
+    };
     for part in parts {
         let before = report.failed;
         // Sessions of BFD in all of them measure time.
         let _turn = turns.alone().await;
         let work = async {
             match *part {
-                "bfd" => bfd::with_routers(&network, report).await,
-                "bfd_cost" => bfd_cost::of_fifty_sessions(&network, report).await,
-                "flood" => bfd_cost::under_a_flood(&network, report).await,
-                _ => session::all(&network, report).await,
+                "bfd" => bfd::with_routers(&network, &metronome, report).await,
+                "bfd_cost" => bfd_cost::of_fifty_sessions(&network, &metronome, report).await,
+                "flood" => bfd_cost::under_a_flood(&network, &metronome, report).await,
+                _ => session::all(&network, &metronome, report).await,
             }
         };
         let ended = tokio::time::timeout(DEADLINE, work).await;

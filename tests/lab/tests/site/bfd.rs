@@ -17,14 +17,16 @@ use ironlb_bfd_proto::{
     SINGLE_HOP_PORT, Sessions, State, TTL,
 };
 use ironlb_lab::router::BfdSession;
-use ironlb_lab::{Bfd, BfdPeer, Netns, Router, wait_for};
+use ironlb_lab::{Bfd, BfdPeer, Metronome, Netns, Router, wait_for};
 use ironlb_model::Timestamp;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How often a flap may be the machine's.
-const ROUNDS: usize = 5;
+/// A machine that stands still for so long ends sessions of 3 x 50 ms: the last packet may be 50 ms old, and the next one is late.
+const STILL: Duration = Duration::from_millis(50);
+/// How long what that spoils is begun anew. Chosen: many seconds that are not all spoilt.
+const CALM_WITHIN: Duration = Duration::from_secs(60);
 /// Longest between two looks at what the test wants. It does not hold up packets: those end the wait.
 const LOOK: Duration = Duration::from_millis(5);
 pub(crate) const PASSWORD: &str = "open sesame";
@@ -105,9 +107,12 @@ async fn converse(ends: &[End<'_>], commands: &Sender<Command>, seen: &Seen) -> 
         shown(end, "up", |session| session.is_up && negotiated(session, (50, 50))).await?;
     }
     let ups = |seen: &Seen| seen.lock().unwrap_or_else(PoisonError::into_inner).values().map(Vec::len).sum::<usize>();
-    // Intervals change both ways, by Poll Sequences, and nobody goes down; unless the machine stands still for longer than 150 ms, which it
-    // does not each time.
-    for left in (0..ROUNDS).rev() {
+    // Intervals change both ways, by Poll Sequences, and nobody goes down.
+    let metronome = Metronome::start()?;
+    let change = async || {
+        for end in ends {
+            reaches(end, State::Up).await?;
+        }
         let changes = ups(seen);
         for (tx, rx) in [(100, 200), (1000, 1000), (10, 10), (50, 50)] {
             for end in ends {
@@ -120,11 +125,10 @@ async fn converse(ends: &[End<'_>], commands: &Sender<Command>, seen: &Seen) -> 
                     .await?;
             }
         }
-        if ups(seen) == changes {
-            break;
-        }
-        ensure!(left > 0, "it flapped each time: {seen:?}");
-    }
+        ensure!(ups(seen) == changes, "it flapped: {seen:?}");
+        Ok(())
+    };
+    metronome.again_where_still(STILL, CALM_WITHIN, change).await?;
     // Held down on purpose: told, and taken for that.
     for end in ends {
         commands.send(Command::Disable(end.id))?;
@@ -138,16 +142,24 @@ async fn converse(ends: &[End<'_>], commands: &Sender<Command>, seen: &Seen) -> 
     // Killed: found by its silence.
     for end in ends {
         let router = end.router;
-        let begin = Instant::now();
-        router.kill()?;
-        let (at, _, cause) = reaches(end, State::Down).await?;
-        // 150 ms if the machine has nothing else to do.
-        let took = at.duration_since(begin);
-        ensure!(cause == Cause::DetectionTimeExpired, "{}: {cause:?}", router.name());
-        ensure!(took < Duration::from_secs(5), "{} was found silent after {took:?}", router.name());
+        let kill = async || {
+            reaches(end, State::Up).await?;
+            let begin = Instant::now();
+            router.kill()?;
+            let down = reaches(end, State::Down).await;
+            let stood_still = metronome.sum_since(begin);
+            router.resume().await?;
+            reaches(end, State::Up).await?;
+            let (at, _, cause) = down?;
+            ensure!(cause == Cause::DetectionTimeExpired, "{}: {cause:?}", router.name());
+            // 150 ms if the machine has nothing else to do.
+            let took = at.duration_since(begin);
+            let bar = Duration::from_secs(1) + stood_still;
+            ensure!(took < bar, "{} was found silent after {took:?}", router.name());
+            Ok(took)
+        };
+        let took = metronome.again_where_still(STILL, CALM_WITHIN, kill).await?;
         println!("{:?}, {:?}: silence found after {} ms", router.software(), end.config.hops, took.as_millis());
-        router.resume().await?;
-        reaches(end, State::Up).await?;
     }
     Ok(())
 }
