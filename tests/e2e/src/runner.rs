@@ -83,7 +83,7 @@ impl SitePlan {
 pub(crate) const STOOD_STILL: Duration = Duration::from_millis(50);
 
 /// How often at most it is shown. Chosen: where ironlb is too slow it is so each time.
-pub(crate) const TIMES: usize = 3;
+const TIMES: usize = 3;
 
 /// So many scenarios run at once. Chosen: they mostly wait, and twice as many as a small machine has cores leave none idle.
 const AT_ONCE: usize = 4;
